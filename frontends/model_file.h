@@ -1,0 +1,103 @@
+// A model file as every frontend presents it: named tensors, typed metadata, a vocabulary. Tensor
+// data and text values stay in the mapping; everything that was read has been checked against the
+// file.
+#ifndef FRONTENDS_MODEL_FILE_H
+#define FRONTENDS_MODEL_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "frontends/name_index.h"
+#include "graph/base/arena.h"
+#include "graph/base/diag.h"
+#include "graph/base/types.h"
+#include "graph/base/vocabulary.h"
+
+// The thirteen GGUF value types, as JSON would group them.
+typedef enum MetaKind {
+    META_BOOL,
+    META_INT,
+    META_UINT,
+    META_FLOAT,
+    META_TEXT,
+    META_ARRAY
+} MetaKind;
+
+typedef struct MetaValue {
+    MetaKind kind;
+    const char *type_name; // as the file calls it: u8 … f64, bool, string, array
+    union {
+        bool boolean;
+        int64_t integer;
+        uint64_t natural;
+        double real;
+        struct {
+            const char *bytes; // not NUL-terminated
+            int64_t length;
+        } text;
+        struct {
+            const struct MetaValue *items; // all of the same type
+            int64_t count;
+        } array;
+    };
+} MetaValue;
+
+typedef struct Metadata {
+    const char *key;
+    MetaValue value;
+    uint64_t file_offset; // where the file has the key, for messages; 0 in a shape
+} Metadata;
+
+enum { TENSOR_RANK_MAX = 4 };
+
+typedef struct FileTensor {
+    const char *name;
+    DType dtype;        // DTYPE_COUNT: a type we do not know, an error only when it is used
+    uint32_t file_type; // the file's own number for it
+    int32_t rank;
+    int64_t shape[TENSOR_RANK_MAX]; // outermost first (reverse of GGUF's dims)
+    const void *data;               // in the mapping; NULL where the dtype is not known
+    uint64_t file_offset,
+        bytes; // from the start of the file; bytes is 0 where the dtype is not known
+} FileTensor;
+
+// How q and k rows of the file are ordered for rotation: `norm` rotates adjacent pairs (llama from
+// GGUF), `neox` rotates halves. The loader tells, not the architecture.
+typedef enum RopeRows { ROPE_ROWS_NORM, ROPE_ROWS_NEOX } RopeRows;
+
+typedef struct ModelFile {
+    const char *path;         // as given; "shape:…" for a shape without weights
+    const char *architecture; // general.architecture, "" if the file has none
+    const char *name;         // general.name or the file's base name
+    int64_t metadata_count;
+    const Metadata *metadata; // in file order
+    int64_t tensor_count;
+    const FileTensor *tensors; // in file order
+    RopeRows rope_rows;
+    bool has_vocabulary;
+    Vocabulary vocabulary;
+    // A shape without weights answers for any tensor name: has_tensor says what the script may ask.
+    bool weightless;
+    DType weightless_type;
+    bool weightless_tied;
+    const void *mapping;
+    uint64_t mapping_bytes;
+    NameIndex tensor_index, metadata_index; // for the two lookups below
+} ModelFile;
+
+// Opens a path (GGUF file) or "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL
+// with a message when it cannot be read. The mapping lives until model_file_close; a file that
+// somebody cuts short meanwhile ends the program with SIGBUS, as with every mapped file.
+ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag);
+// Unmaps; names and metadata numbers stay in the arena. NULL is fine.
+void model_file_close(ModelFile *file);
+
+// Both take constant time and return NULL when there is no such name. A shape without weights has
+// no tensors: ask its weightless fields.
+const FileTensor *model_file_tensor(const ModelFile *file, const char *name);
+const MetaValue *model_file_meta(const ModelFile *file, const char *key);
+// Writes metadata, tensors and vocabulary in readable lines (graphc --info).
+void model_file_print_info(const ModelFile *file, FILE *out);
+
+#endif

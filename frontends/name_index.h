@@ -1,0 +1,29 @@
+// From name to position in an array: the one lookup of tensors and metadata, which may be
+// thousands. The names are not copied; they must outlive the index.
+#ifndef FRONTENDS_NAME_INDEX_H
+#define FRONTENDS_NAME_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "graph/base/arena.h"
+
+typedef struct NameSlot {
+    const char *name; // NULL: free
+    int64_t position;
+} NameSlot;
+
+// A zeroed index is empty and can be searched, not added to.
+typedef struct NameIndex {
+    uint64_t mask;
+    NameSlot *slots; // mask + 1, at most half of them taken
+} NameIndex;
+
+// Room for `count` names.
+NameIndex name_index_new(Arena *arena, int64_t count);
+// False, and nothing changes, if the name is there already.
+bool name_index_add(NameIndex *index, const char *name, int64_t position);
+// The position of the name, -1 if there is none.
+int64_t name_index_find(const NameIndex *index, const char *name);
+
+#endif

@@ -1,0 +1,189 @@
+// Shapes without weights: one row a model, turned into the metadata that its GGUF file would have,
+// so that scripts cannot tell the difference until they ask for a tensor.
+//
+// A shape has no vocabulary and no tensors. Its weight type applies to matrices; which tensors
+// exist is the script's knowledge, `tied` tells it whether the head is the embedding.
+#include "frontends/shape.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontends/gguf/gguf.h"
+#include "graph/base/text.h"
+
+typedef struct ShapeRow {
+    const char *name, *architecture;
+    uint32_t layers, embedding, heads, kv_heads, feed_forward, vocabulary, context;
+    float rms_epsilon, rope_base;
+    bool tied;
+} ShapeRow;
+
+static const ShapeRow shape_rows[] = {
+    {"tinyllama-1.1b", "llama", 22, 2048, 32, 4, 5632, 32000, 2048, 1e-5f, 1e4f, false},
+    {"qwen2-0.5b", "qwen2", 24, 896, 14, 2, 4864, 151936, 32768, 1e-6f, 1e6f, true},
+    {"stories15m", "llama", 6, 288, 6, 6, 768, 32000, 256, 1e-5f, 1e4f, true},
+    {"llama-2-7b", "llama", 32, 4096, 32, 32, 11008, 32000, 4096, 1e-5f, 1e4f, false},
+};
+
+enum { SHAPE_ROWS = sizeof shape_rows / sizeof *shape_rows, LAYERS_MAX = 1024, KEYS_MAX = 16 };
+
+static const char prefix[] = "shape:";
+
+bool shape_is(const char *path)
+{
+    return strncmp(path, prefix, sizeof prefix - 1) == 0;
+}
+
+// A piece of the path between commas.
+typedef struct Part {
+    const char *begin;
+    int length;
+} Part;
+
+static Part next_part(const char **rest)
+{
+    Part part = {*rest, (int)strcspn(*rest, ",")};
+    *rest += part.length;
+    if (**rest)
+        (*rest)++;
+    return part;
+}
+
+static const ShapeRow *find_row(Part name, Where where, Diag *diag)
+{
+    Text known = {0};
+    for (int i = 0; i < SHAPE_ROWS; i++) {
+        const char *row_name = shape_rows[i].name;
+        if (strlen(row_name) == (size_t)name.length &&
+            !memcmp(row_name, name.begin, strlen(row_name))) {
+            text_free(&known);
+            return &shape_rows[i];
+        }
+        text_print(&known, "%s%s", i ? ", " : "", row_name);
+    }
+    diag_fail(diag, where, "no shape is called \"%.*s\"; known are %s", name.length, name.begin,
+              known.bytes);
+    text_free(&known);
+    return NULL;
+}
+
+static bool set_type(ModelFile *file, const ShapeRow *row, const char *name, Diag *diag)
+{
+    Where where = {.file = file->path};
+    DType dtype = dtype_from_name(name);
+    if (dtype == DTYPE_COUNT || dtype_table[dtype].gguf_type < 0 ||
+        dtype_table[dtype].kind == DTYPE_KIND_INT)
+        return diag_fail(diag, where,
+                         "\"%s\" is not a weight type (try f32, f16, q8_0, q4_0, q6_k)", name);
+    uint32_t block = (uint32_t)dtype_table[dtype].block_elements;
+    if (row->embedding % block || row->feed_forward % block)
+        return diag_fail(diag, where,
+                         "rows of %u and %u elements do not fit %s, whose blocks hold %u; "
+                         "choose a type with smaller blocks",
+                         row->embedding, row->feed_forward, name, block);
+    file->weightless_type = dtype;
+    return true;
+}
+
+static bool set_layers(ShapeRow *row, const char *digits, Where where, Diag *diag)
+{
+    char *end;
+    bool number = *digits >= '0' && *digits <= '9';
+    unsigned long layers = strtoul(digits, &end, 10);
+    if (!number || *end || layers < 1 || layers > LAYERS_MAX)
+        return diag_fail(diag, where, "layers=%s: expected a number from 1 to %d", digits,
+                         LAYERS_MAX);
+    row->layers = (uint32_t)layers;
+    return true;
+}
+
+static bool apply_option(ModelFile *file, ShapeRow *row, Part part, Arena *arena, Diag *diag)
+{
+    Where where = {.file = file->path};
+    const char *option = arena_copy_text(arena, part.begin, (size_t)part.length);
+    if (!strncmp(option, "type=", 5))
+        return set_type(file, row, option + 5, diag);
+    if (!strncmp(option, "layers=", 7))
+        return set_layers(row, option + 7, where, diag);
+    return diag_fail(diag, where,
+                     "\"%s\" is not an option of a shape; known are type=TYPE and layers=N",
+                     option);
+}
+
+typedef struct Keys {
+    ModelFile *file;
+    Arena *arena;
+    Metadata *items;
+} Keys;
+
+static void add_key(Keys *keys, const char *key, MetaValue value)
+{
+    assert(keys->file->metadata_count < KEYS_MAX);
+    int64_t position = keys->file->metadata_count++;
+    keys->items[position] = (Metadata){.key = key, .value = value};
+    bool added = name_index_add(&keys->file->metadata_index, key, position);
+    assert(added);
+    (void)added;
+}
+
+static void add_text(Keys *keys, const char *key, const char *text)
+{
+    add_key(keys, key,
+            (MetaValue){
+                .kind = META_TEXT, .type_name = "string", .text = {text, (int64_t)strlen(text)}});
+}
+
+static void add_number(Keys *keys, const char *architecture, const char *key, uint32_t number)
+{
+    add_key(keys, arena_format(keys->arena, "%s.%s", architecture, key),
+            (MetaValue){.kind = META_UINT, .type_name = "u32", .natural = number});
+}
+
+static void add_float(Keys *keys, const char *architecture, const char *key, float number)
+{
+    add_key(keys, arena_format(keys->arena, "%s.%s", architecture, key),
+            (MetaValue){.kind = META_FLOAT, .type_name = "f32", .real = (double)number});
+}
+
+static void add_metadata(ModelFile *file, const ShapeRow *row, Arena *arena)
+{
+    Keys keys = {file, arena, ARENA_ARRAY(arena, Metadata, KEYS_MAX)};
+    const char *architecture = row->architecture;
+    file->metadata = keys.items;
+    file->metadata_index = name_index_new(arena, KEYS_MAX);
+    add_text(&keys, "general.architecture", architecture);
+    add_text(&keys, "general.name", row->name);
+    add_number(&keys, architecture, "block_count", row->layers);
+    add_number(&keys, architecture, "context_length", row->context);
+    add_number(&keys, architecture, "embedding_length", row->embedding);
+    add_number(&keys, architecture, "feed_forward_length", row->feed_forward);
+    add_number(&keys, architecture, "attention.head_count", row->heads);
+    add_number(&keys, architecture, "attention.head_count_kv", row->kv_heads);
+    add_number(&keys, architecture, "rope.dimension_count", row->embedding / row->heads);
+    add_number(&keys, architecture, "vocab_size", row->vocabulary);
+    add_float(&keys, architecture, "attention.layer_norm_rms_epsilon", row->rms_epsilon);
+    add_float(&keys, architecture, "rope.freq_base", row->rope_base);
+}
+
+ModelFile *shape_open(const char *path, Arena *arena, Diag *diag)
+{
+    ModelFile *file = ARENA_NEW(arena, ModelFile);
+    file->path = arena_copy_text(arena, path, strlen(path));
+    const char *rest = file->path + sizeof prefix - 1;
+    const ShapeRow *known = find_row(next_part(&rest), (Where){.file = file->path}, diag);
+    if (!known)
+        return NULL;
+    ShapeRow row = *known;
+    file->weightless = true;
+    file->weightless_type = DTYPE_f16;
+    file->weightless_tied = row.tied;
+    while (*rest)
+        if (!apply_option(file, &row, next_part(&rest), arena, diag))
+            return NULL;
+    file->name = row.name;
+    file->architecture = row.architecture;
+    file->rope_rows = gguf_rope_rows(row.architecture);
+    add_metadata(file, &row, arena);
+    return file;
+}

@@ -1,0 +1,224 @@
+// The loops of attention: tokens of one sequence that stand side by side are a run; a run's rows
+// (token, head) are cut into tiles of 8, token by token, so that with 8 heads to a kv head all rows
+// of a tile see the same keys. Blocks go outside, tiles inside: a block of keys and values (64 KiB
+// for f16 heads of 64) stays in the second-level cache while all rows of the run pass over it.
+#include "kernels/attention.h"
+
+#include <assert.h>
+
+// One call's constants and a thread's scratch.
+typedef struct Attention {
+    const AttentionBody *body;
+    const KernelCall *call;
+    const KernelOperand *query, *keys, *values;
+    const int32_t *positions, *sequences, *table;
+    int64_t head_size, group, kv_head; // group: query heads that share a kv head
+    float *queries;                    // [row tile][head_size][ATTENTION_ROWS]
+    float *output, *maximum, *sum;     // by row
+    float *scores, *partial;
+} Attention;
+
+static int64_t head_size_of(const KernelCall *call)
+{
+    return call->operands[0].columns / call->attributes->attention.heads;
+}
+
+static int64_t kv_heads_of(const KernelCall *call)
+{
+    return call->operands[4].columns / head_size_of(call);
+}
+
+int64_t attention_tiles(const KernelCall *call)
+{
+    return kv_heads_of(call) * group_blocks(call->operands[0].rows);
+}
+
+int64_t attention_scratch(const KernelCall *call)
+{
+    int64_t d = head_size_of(call);
+    int64_t rows = call->attributes->attention.heads / kv_heads_of(call) * GROUP_TOKENS;
+    int64_t floats = 2 * rows * d + 2 * rows + ATTENTION_ROWS * (ATTENTION_BLOCK + d);
+    return floats * (int64_t)sizeof(float);
+}
+
+static Attention attention_begin(const AttentionBody *body, const KernelCall *call, float *scratch)
+{
+    const KernelOperand *operands = call->operands;
+    int64_t d = head_size_of(call);
+    int64_t group = call->attributes->attention.heads / kv_heads_of(call);
+    int64_t rows = group * GROUP_TOKENS;
+    float *queries = scratch + ATTENTION_ROWS * ATTENTION_BLOCK, *output = queries + rows * d;
+    return (Attention){
+        .body = body,
+        .call = call,
+        .query = &operands[0],
+        .keys = &operands[4],
+        .values = &operands[5],
+        .positions = operands[1].data,
+        .sequences = operands[2].data,
+        .table = operands[3].data,
+        .head_size = d,
+        .group = group,
+        .scores = scratch,
+        .queries = queries,
+        .output = output,
+        .maximum = output + rows * d,
+        .sum = output + rows * d + rows,
+        .partial = output + rows * d + 2 * rows,
+    };
+}
+
+// Positions begin … end-1 that a token sees.
+typedef struct Range {
+    int32_t begin, end;
+} Range;
+
+static Range visible_range(const Attention *attention, int64_t token)
+{
+    int32_t end = attention->positions[token] + 1;
+    int32_t window = attention->call->attributes->attention.window;
+    return (Range){window > 0 && end > window ? end - window : 0, end};
+}
+
+static int32_t clamp_to_block(int32_t position, int32_t block_begin)
+{
+    int32_t inside = position - block_begin;
+    return inside < 0 ? 0 : inside > ATTENTION_BLOCK ? ATTENTION_BLOCK : inside;
+}
+
+// The run's queries times the scale, each tile transposed.
+static void load_queries(const Attention *attention, int64_t first, int64_t rows)
+{
+    float scale = attention->call->attributes->attention.scale;
+    int64_t d = attention->head_size, group = attention->group;
+    int64_t last_tile = (rows - 1) / ATTENTION_ROWS;
+    memset(attention->queries + last_tile * ATTENTION_ROWS * d, 0,
+           (size_t)(ATTENTION_ROWS * d) * sizeof(float));
+    for (int64_t row = 0; row < rows; row++) {
+        const float *from = operand_row(attention->query, first + row / group) +
+                            (attention->kv_head * group + row % group) * d;
+        float *to = attention->queries + row / ATTENTION_ROWS * ATTENTION_ROWS * d;
+        for (int64_t i = 0; i < d; i++)
+            to[i * ATTENTION_ROWS + row % ATTENTION_ROWS] = from[i] * scale;
+        attention->sum[row] = 0;
+    }
+}
+
+static bool group_is_seen(const AttentionTile *tile, int32_t begin)
+{
+    for (int32_t row = 0; row < tile->rows; row++)
+        if (tile->begin[row] < begin + KEY_GROUP && tile->end[row] > begin)
+            return true;
+    return false;
+}
+
+static const char *state_group(const Attention *attention, const KernelOperand *state,
+                               int32_t sequence, int32_t position)
+{
+    const KernelPages *pages = &attention->call->pages;
+    int64_t step,
+        element = state_element(state->layout, pages, attention->kv_head,
+                                position % pages->page_tokens, attention->head_size, &step);
+    return state_page(state, pages, attention->table, sequence, position) +
+           dtype_row_bytes(state->dtype, element);
+}
+
+// One tile of rows over one block. Returns false if no row sees any of it.
+static bool tile_prepare(const Attention *attention, int64_t first, int64_t first_row, int64_t rows,
+                         int32_t block_begin, AttentionTile *tile)
+{
+    int64_t d = attention->head_size, rest = rows - first_row;
+    bool seen = false;
+    tile->rows = (int32_t)(rest < ATTENTION_ROWS ? rest : ATTENTION_ROWS);
+    for (int32_t row = 0; row < tile->rows; row++) {
+        Range range = visible_range(attention, first + (first_row + row) / attention->group);
+        tile->begin[row] = clamp_to_block(range.begin, block_begin);
+        tile->end[row] = clamp_to_block(range.end, block_begin);
+    }
+    for (int32_t i = 0; i < ATTENTION_GROUPS; i++) {
+        int32_t sequence = attention->sequences[first], at = i * KEY_GROUP;
+        bool group_seen = group_is_seen(tile, at);
+        tile->keys[i] = tile->values[i] = NULL;
+        if (group_seen) {
+            tile->keys[i] = state_group(attention, attention->keys, sequence, block_begin + at);
+            tile->values[i] = state_group(attention, attention->values, sequence, block_begin + at);
+        }
+        seen |= group_seen;
+    }
+    tile->queries = attention->queries + first_row * d;
+    tile->maximum = attention->maximum + first_row;
+    tile->sum = attention->sum + first_row;
+    tile->output = attention->output + first_row * d;
+    return seen;
+}
+
+static void write_token(const Attention *attention, int64_t token, int64_t first_row)
+{
+    const KernelOperand *result = attention->call->results;
+    int64_t d = attention->head_size, group = attention->group;
+    int64_t column = attention->kv_head * group * d;
+    float *output = attention->output + first_row * d;
+    float *out = result->dtype == DTYPE_f32 ? operand_row(result, token) + column : output;
+    for (int64_t head = 0; head < group; head++)
+        attention->body->finish(output + head * d, attention->sum[first_row + head], out + head * d,
+                                d);
+    if (result->dtype != DTYPE_f32)
+        activation_write(attention->body->rows, result, token, column, output, group * d);
+}
+
+// Tokens first … last-1, all of one sequence.
+static void attend_run(const Attention *attention, int64_t first, int64_t last)
+{
+    int64_t rows = (last - first) * attention->group;
+    load_queries(attention, first, rows);
+    Range all = visible_range(attention, first);
+    for (int64_t token = first + 1; token < last; token++) {
+        Range range = visible_range(attention, token);
+        all.begin = range.begin < all.begin ? range.begin : all.begin;
+        all.end = range.end > all.end ? range.end : all.end;
+    }
+    AttentionTile tile = {
+        .head_size = attention->head_size,
+        .keys_f16 = attention->keys->dtype == DTYPE_f16,
+        .values_f16 = attention->values->dtype == DTYPE_f16,
+        .scores = attention->scores,
+        .partial = attention->partial,
+    };
+    int32_t begin = all.begin / ATTENTION_BLOCK * ATTENTION_BLOCK;
+    for (; begin < all.end; begin += ATTENTION_BLOCK)
+        for (int64_t row = 0; row < rows; row += ATTENTION_ROWS)
+            if (tile_prepare(attention, first, row, rows, begin, &tile))
+                attention->body->block(&tile);
+    for (int64_t token = first; token < last; token++)
+        write_token(attention, token, (token - first) * attention->group);
+}
+
+static void attention_run(const AttentionBody *body, const KernelCall *call, void *scratch,
+                          int64_t first, int64_t last)
+{
+    assert(call->attributes->attention.heads % kv_heads_of(call) == 0);
+    Attention attention = attention_begin(body, call, scratch);
+    for (int64_t index = first; index < last; index++) {
+        GroupTile tile = group_tile(index, call->operands[0].rows);
+        attention.kv_head = tile.kv_head;
+        for (int64_t token = tile.first; token < tile.last;) {
+            int64_t end = token + 1;
+            while (end < tile.last && attention.sequences[end] == attention.sequences[token])
+                end++;
+            attend_run(&attention, token, end);
+            token = end;
+        }
+    }
+}
+
+#define ATTENTION_KERNEL(target)                                                                   \
+    void attention_##target(const KernelCall *call, void *scratch, int64_t first, int64_t last)    \
+    {                                                                                              \
+        attention_run(&attention_body_##target, call, scratch, first, last);                       \
+    }
+
+ATTENTION_KERNEL(ref)
+#if defined(__x86_64__)
+ATTENTION_KERNEL(avx2)
+ATTENTION_KERNEL(avx512)
+#endif

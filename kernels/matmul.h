@@ -1,0 +1,70 @@
+// matmul: x times the transpose of each weight. matmul.c has the loops, once; a target supplies the
+// bodies: what a panel of weights does to one to eight tokens.
+//
+// Operands x[T,k] (f32 row-major, or q8/q8k in t1 or t8), w[n_i,k] …; result f32 row-major or, with
+// post, q8/q8k in t1 or t8. A tile of the schedule is a unit of weight rows that never straddles
+// two weights: one panel, or with swiglu 32 rows, or as many rows as make one block of the post
+// type.
+#ifndef KERNELS_MATMUL_H
+#define KERNELS_MATMUL_H
+
+#include "kernels/kernel.h"
+#include "kernels/rows.h"
+
+// Rows of a plain weight that are treated as a panel; rows of one MatmulTile.
+enum { MATMUL_ROWS = 16 };
+// Tokens of a tile at most.
+enum { MATMUL_TOKENS = 8 };
+// k of a float panel that are expanded at a time: 32 KiB for 16 rows. A multiple of every pair of
+// blocks.
+enum { MATMUL_PIECE = 512 };
+
+// 16 weight rows times the tokens of one tile.
+typedef struct MatmulTile {
+    const void *panel;  // packed or expanded
+    const void *tokens; // the tile: f32 [k][spacing], or q8, q8k words
+    int32_t columns;    // tokens in the tile, 1 … spacing
+    int32_t spacing;    // words from one k (or word of a block) to the next: 1 or MATMUL_TOKENS
+    int64_t length;     // k of floats, blocks of quants
+    float *out;         // [columns][stride], 16 of each row
+    int64_t stride;
+    bool resume; // floats: the chains go on from what stands in `out`
+} MatmulTile;
+
+// A panel of a weight. Plain weights are taken MATMUL_ROWS rows at a time.
+typedef struct MatmulPanel {
+    DType dtype;
+    Layout layout;
+    const uint8_t *data;
+    int64_t rows; // that exist, at most the layout's
+    int64_t k;
+} MatmulPanel;
+
+typedef void MatmulTileBody(const MatmulTile *tile);
+// Floats: k = begin … begin+count-1 as f32 [panel rows / 16][count][16]; begin is a multiple of
+// MATMUL_PIECE. Quants: begin = 0, count = k, in the form that `expanded` of the target reads.
+typedef void MatmulExpand(const MatmulPanel *panel, int64_t begin, int64_t count, void *out);
+
+typedef struct MatmulBody {
+    MatmulTileBody *chain;                   // panel f32 [k][16]
+    MatmulExpand *expand_chain[DTYPE_COUNT]; // to what `chain` reads; NULL: it is in that form
+    MatmulTileBody *vector[DTYPE_COUNT];     // one token, all rows of the packed panel; NULL: none
+    MatmulTileBody *block[DTYPE_COUNT];      // q8 or q8k tokens, packed panel
+    MatmulExpand *expand_block[DTYPE_COUNT]; // for more than one token; NULL: `block` takes all
+    MatmulTileBody *expanded[DTYPE_COUNT];   // reads what expand_block writes
+    const RowsBody *rows;                    // swiglu and quantise
+} MatmulBody;
+
+// Bytes of one block of 256 as expand_block leaves Q6_K: u8 quants [64 quads][16 rows][4],
+// i32 subscales [16 groups][16], f32 scales [16].
+enum { MATMUL_Q6_BLOCK = 64 * 64 + 16 * 64 + 64 };
+
+// The loops: tiles first … last-1 with the bodies of one target.
+void matmul_run(const MatmulBody *body, const KernelCall *call, void *scratch, int64_t first,
+                int64_t last);
+
+KernelRun matmul_ref, matmul_avx2, matmul_avx512;
+KernelTiles matmul_tiles;
+KernelScratch matmul_scratch;
+
+#endif

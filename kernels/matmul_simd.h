@@ -1,0 +1,183 @@
+// Bodies of matmul that are the same in any 16 lanes: float chains, and panels expanded to f32.
+// Included by matmul_avx2.c and matmul_avx512.c after math_*.h, with
+//   COLUMNS_MOST   columns whose chains fit the registers
+//   lanes_field    16 words at `line`: (float)((word >> shift & mask) - bias)
+//   lanes_bf16     16 words at `line`: the bf16 in the low (0) or high (1) half
+//
+// Lanes are weight rows, so no sum ever crosses lanes. Templates take `columns` and `spacing` as
+// constants; TILE_BODY makes the function that picks the instance.
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("nounroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#define ROLLED _Pragma("GCC unroll 1")
+#endif
+
+#define TILE_CASE(count, template, ...)                                                            \
+    case count:                                                                                    \
+        if (count <= COLUMNS_MOST)                                                                 \
+            template(tile, first, count, MATMUL_TOKENS, __VA_ARGS__);                              \
+        break;
+
+// template(tile, first column, columns, spacing, …)
+#define TILE_BODY(name, template, ...)                                                             \
+    static void name(const MatmulTile *tile)                                                       \
+    {                                                                                              \
+        if (tile->spacing == 1) {                                                                  \
+            template(tile, 0, 1, 1, __VA_ARGS__);                                                  \
+            return;                                                                                \
+        }                                                                                          \
+        for (int first = 0; first < tile->columns; first += COLUMNS_MOST) {                        \
+            int rest = tile->columns - first;                                                      \
+            switch (rest < COLUMNS_MOST ? rest : COLUMNS_MOST) {                                   \
+                TILE_CASE(1, template, __VA_ARGS__)                                                \
+                TILE_CASE(2, template, __VA_ARGS__)                                                \
+                TILE_CASE(3, template, __VA_ARGS__)                                                \
+                TILE_CASE(4, template, __VA_ARGS__)                                                \
+                TILE_CASE(5, template, __VA_ARGS__)                                                \
+                TILE_CASE(6, template, __VA_ARGS__)                                                \
+                TILE_CASE(7, template, __VA_ARGS__)                                                \
+                TILE_CASE(8, template, __VA_ARGS__)                                                \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int columns,
+                              const int spacing, const bool may_resume)
+{
+    Lanes sums[MATMUL_TOKENS];
+    const float *weights = tile->panel, *x = (const float *)tile->tokens + first;
+    float *out = tile->out + first * tile->stride;
+    UNROLL for (int c = 0; c < columns; c++) sums[c] =
+        may_resume && tile->resume ? lanes_load(out + c * tile->stride) : lanes_set(0);
+    for (int64_t k = 0; k < tile->length; k++, weights += MATMUL_ROWS, x += spacing) {
+        Lanes weight = lanes_load(weights);
+        UNROLL for (int c = 0; c < columns; c++) sums[c] =
+            lanes_fma(lanes_set(x[c]), weight, sums[c]);
+    }
+    UNROLL for (int c = 0; c < columns; c++) lanes_store(out + c * tile->stride, sums[c]);
+}
+
+TILE_BODY(chain, chain_tile, true)
+
+// One token straight from a packed panel: 32 rows, since one chain of 16 waits for its own fma.
+static void vector_f16(const MatmulTile *tile)
+{
+    const uint16_t *weights = tile->panel;
+    const float *x = tile->tokens;
+    Lanes low = lanes_set(0), high = lanes_set(0);
+    for (int64_t k = 0; k < tile->length; k++, weights += 2 * MATMUL_ROWS) {
+        low = lanes_fma(lanes_set(x[k]), lanes_load_f16(weights), low);
+        high = lanes_fma(lanes_set(x[k]), lanes_load_f16(weights + MATMUL_ROWS), high);
+    }
+    lanes_store(tile->out, low);
+    lanes_store(tile->out + MATMUL_ROWS, high);
+}
+
+static void vector_bf16(const MatmulTile *tile)
+{
+    const uint8_t *weights = tile->panel;
+    const float *x = tile->tokens;
+    Lanes low = lanes_set(0), high = lanes_set(0);
+    for (int64_t k = 0; k < tile->length; k += 2, weights += 128) {
+        low = lanes_fma(lanes_set(x[k]), lanes_bf16(weights, 0), low);
+        high = lanes_fma(lanes_set(x[k]), lanes_bf16(weights + 64, 0), high);
+        if (k + 1 == tile->length)
+            break;
+        low = lanes_fma(lanes_set(x[k + 1]), lanes_bf16(weights, 1), low);
+        high = lanes_fma(lanes_set(x[k + 1]), lanes_bf16(weights + 64, 1), high);
+    }
+    lanes_store(tile->out, low);
+    lanes_store(tile->out + MATMUL_ROWS, high);
+}
+
+// Where k = begin of the panel lies.
+static const uint8_t *panel_at(const MatmulPanel *panel, int64_t begin)
+{
+    return panel->data + layout_panel_bytes(panel->dtype, panel->layout, begin);
+}
+
+static void expand_f16(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
+{
+    const uint16_t *weights = (const uint16_t *)(const void *)panel_at(panel, begin);
+    float *low = out, *high = low + count * MATMUL_ROWS;
+    for (int64_t k = 0; k < count; k++, weights += 2 * MATMUL_ROWS) {
+        lanes_store(low + k * MATMUL_ROWS, lanes_load_f16(weights));
+        lanes_store(high + k * MATMUL_ROWS, lanes_load_f16(weights + MATMUL_ROWS));
+    }
+}
+
+static void expand_bf16(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
+{
+    const uint8_t *weights = panel_at(panel, begin);
+    float *low = out, *high = low + count * MATMUL_ROWS;
+    for (int64_t k = 0; k < count; k++) {
+        const uint8_t *lines = weights + k / 2 * 128;
+        lanes_store(low + k * MATMUL_ROWS, lanes_bf16(lines, k % 2));
+        lanes_store(high + k * MATMUL_ROWS, lanes_bf16(lines + 64, k % 2));
+    }
+}
+
+ALWAYS_INLINE void store_weight(float *out, int64_t k, Lanes scale, Lanes quant)
+{
+    lanes_store(out + k * MATMUL_ROWS, lanes_mul(scale, quant));
+}
+
+static void expand_q8_0(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
+{
+    const uint8_t *pairs = panel_at(panel, begin);
+    float *to = out;
+    for (int64_t b = 0; b < count / 32; b++, to += 32 * MATMUL_ROWS) {
+        const uint8_t *pair = pairs + b / 2 * 1088, *lines = pair + 64 + b % 2 * 512;
+        Lanes scale = lanes_load_f16((const uint16_t *)(const void *)(pair + b % 2 * 32));
+        for (int line = 0; line < 8; line++)
+            for (int j = 0; j < 4; j++)
+                store_weight(to, line * 4 + j, scale,
+                             lanes_field(lines + line * 64, 8 * j, 255, 128));
+    }
+}
+
+static void expand_q4_0(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
+{
+    const uint8_t *pairs = panel_at(panel, begin);
+    float *to = out;
+    for (int64_t b = 0; b < count / 32; b++, to += 32 * MATMUL_ROWS) {
+        const uint8_t *pair = pairs + b / 2 * 576, *lines = pair + 64 + b % 2 * 256;
+        Lanes scale = lanes_load_f16((const uint16_t *)(const void *)(pair + b % 2 * 32));
+        for (int line = 0; line < 4; line++)
+            for (int j = 0; j < 4; j++) {
+                const uint8_t *both = lines + line * 64;
+                store_weight(to, line * 4 + j, scale, lanes_field(both, 8 * j, 15, 8));
+                store_weight(to, 16 + line * 4 + j, scale, lanes_field(both, 8 * j + 4, 15, 8));
+            }
+    }
+}
+
+// Low and high bits are joined as floats: 16 * high + (low - 32) is exact.
+static void expand_q6_k(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
+{
+    const uint8_t *pairs = panel_at(panel, begin);
+    float *to = out;
+    for (int64_t b = 0; b < count / 256; b++, to += 256 * MATMUL_ROWS) {
+        const uint8_t *pair = pairs + b / 2 * 6720, *block = pair + 64 + b % 2 * 3328;
+        const uint8_t *low = block + 256, *high = low + 32 * 64;
+        Lanes scale = lanes_load_f16((const uint16_t *)(const void *)(pair + b % 2 * 32));
+        for (int quad = 0; quad < 64; quad++) {
+            Lanes sub = lanes_mul(scale, lanes_int8(block + quad / 4 * MATMUL_ROWS));
+            for (int j = 0; j < 4; j++) {
+                Lanes bits = lanes_field(low + quad % 32 * 64, 8 * j + quad / 32 * 4, 15, 32);
+                Lanes upper = lanes_field(high + quad % 16 * 64, 8 * j + quad / 16 * 2, 3, 0);
+                store_weight(to, quad * 4 + j, sub, lanes_fma(lanes_set(16), upper, bits));
+            }
+        }
+    }
+}
+
+#define EXPAND_CHAIN                                                                               \
+    {                                                                                              \
+        [DTYPE_f16] = expand_f16, [DTYPE_bf16] = expand_bf16, [DTYPE_q8_0] = expand_q8_0,          \
+        [DTYPE_q4_0] = expand_q4_0, [DTYPE_q6_k] = expand_q6_k                                     \
+    }

@@ -1,0 +1,69 @@
+// Quantised activations: the types q8 and q8k, how a block's scale is chosen and where its words
+// go. The layout is in README.md. A target brings only the search for the largest magnitude and the
+// rounding of 16 elements; what decides bits is here, once.
+//
+// The largest magnitude is found as an integer: the order of non-negative floats, with NaN above
+// infinity, so that every target meets the same element.
+#ifndef KERNELS_QUANTISE_H
+#define KERNELS_QUANTISE_H
+
+#include "kernels/math.h"
+
+// Words (4 bytes) and elements of one block of one token.
+enum { Q8_WORDS = 10, Q8K_WORDS = 85 };
+enum { Q8_ELEMENTS = 32, Q8K_ELEMENTS = 256 };
+
+// Quantises `columns` (a multiple of the block) of one token and writes blocks block, block+1, … of
+// token `column` of a tile of `tile_tokens` (1 or 8). scale = max|x| / 127, quants = x * (127 /
+// max|x|) to nearest even. A block without an element of at least 1e-36 is all zero; one with an
+// infinity or a NaN gets that as its scale and zero quants, so that products with it are NaN.
+typedef void QuantiseSpan(const float *x, int64_t columns, void *tile, int64_t block,
+                          int32_t column, int32_t tile_tokens);
+
+QuantiseSpan quantise_q8_ref, quantise_q8k_ref;
+QuantiseSpan quantise_q8_avx2, quantise_q8k_avx2;
+QuantiseSpan quantise_q8_avx512, quantise_q8k_avx512;
+
+typedef struct QuantiseFactors {
+    float scale, inverse; // inverse 0: every quant is 0
+} QuantiseFactors;
+
+static inline QuantiseFactors quantise_factors(uint32_t most_bits)
+{
+    float most = f32_from_bits(most_bits);
+    if (most < 1e-36f)
+        return (QuantiseFactors){0, 0};
+    if (most_bits >= 0x7f800000u)
+        return (QuantiseFactors){most, 0};
+    return (QuantiseFactors){most / 127.0f, 127.0f / most};
+}
+
+// `sum` is that of the 32 quants.
+static inline void q8_write_block(void *tile, int64_t block, int32_t column, int32_t tile_tokens,
+                                  float scale, int32_t sum, const int8_t *quants)
+{
+    uint32_t words[Q8_WORDS] = {(uint32_t)-sum, f32_bits(scale)};
+    memcpy(words + 2, quants, Q8_ELEMENTS);
+    uint32_t *out = (uint32_t *)tile + block * Q8_WORDS * tile_tokens + column;
+    for (int word = 0; word < Q8_WORDS; word++)
+        out[word * tile_tokens] = words[word];
+}
+
+// `sums` are those of 16 quants each.
+static inline void q8k_write_block(void *tile, int64_t block, int32_t column, int32_t tile_tokens,
+                                   float scale, const int32_t *sums, const int8_t *quants)
+{
+    uint32_t words[Q8K_WORDS] = {f32_bits(scale)};
+    for (int pair = 0; pair < 4; pair++) {
+        const int32_t *four = sums + 4 * pair;
+        words[1 + pair] = (uint16_t)(four[0] + four[1]) | (uint32_t)(four[2] + four[3]) << 16;
+    }
+    for (int group = 0; group < 16; group++)
+        words[5 + group] = (uint32_t)-sums[group];
+    memcpy(words + 21, quants, Q8K_ELEMENTS);
+    uint32_t *out = (uint32_t *)tile + block * Q8K_WORDS * tile_tokens + column;
+    for (int word = 0; word < Q8K_WORDS; word++)
+        out[word * tile_tokens] = words[word];
+}
+
+#endif

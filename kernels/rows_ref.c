@@ -1,0 +1,90 @@
+// The scalar definition of every span of rows.h: the bits that the other targets reproduce.
+#include "kernels/rows.h"
+
+static float sum_squares(const float *x, int64_t columns)
+{
+    float lanes[16] = {0};
+    for (int64_t i = 0; i < columns; i++)
+        lanes[i % 16] = fmaf(x[i], x[i], lanes[i % 16]);
+    return lanes_tree_sum(lanes);
+}
+
+static void scale(const float *x, float factor, const float *weight, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = x[i] * factor * weight[i];
+}
+
+static void add(const float *x, const float *y, int64_t y_step, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = x[i] + y[i * y_step];
+}
+
+static void silu(const float *x, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = silu_f32(x[i]);
+}
+
+static void exp_span(const float *x, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = exp_f32(x[i]);
+}
+
+static void swiglu(const float *gate, const float *up, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = silu_f32(gate[i]) * up[i];
+}
+
+static QuantiseFactors factors_of(const float *x, int64_t columns)
+{
+    uint32_t most = 0;
+    for (int64_t i = 0; i < columns; i++) {
+        uint32_t bits = f32_bits(x[i]) & 0x7fffffffu;
+        most = bits > most ? bits : most;
+    }
+    return quantise_factors(most);
+}
+
+// Returns the sum of the 16 quants.
+static int32_t quantise16(const float *x, float inverse, int8_t *quants)
+{
+    int32_t sum = 0;
+    for (int i = 0; i < 16; i++) {
+        quants[i] = inverse == 0 ? 0 : (int8_t)lrintf(x[i] * inverse);
+        sum += quants[i];
+    }
+    return sum;
+}
+
+void quantise_q8_ref(const float *x, int64_t columns, void *tile, int64_t block, int32_t column,
+                     int32_t tile_tokens)
+{
+    for (int64_t i = 0; i < columns; i += Q8_ELEMENTS, block++) {
+        QuantiseFactors factors = factors_of(x + i, Q8_ELEMENTS);
+        int8_t quants[Q8_ELEMENTS];
+        int32_t sum = quantise16(x + i, factors.inverse, quants);
+        sum += quantise16(x + i + 16, factors.inverse, quants + 16);
+        q8_write_block(tile, block, column, tile_tokens, factors.scale, sum, quants);
+    }
+}
+
+void quantise_q8k_ref(const float *x, int64_t columns, void *tile, int64_t block, int32_t column,
+                      int32_t tile_tokens)
+{
+    for (int64_t i = 0; i < columns; i += Q8K_ELEMENTS, block++) {
+        QuantiseFactors factors = factors_of(x + i, Q8K_ELEMENTS);
+        int8_t quants[Q8K_ELEMENTS];
+        int32_t sums[16];
+        for (int group = 0; group < 16; group++)
+            sums[group] = quantise16(x + i + 16 * group, factors.inverse, quants + 16 * group);
+        q8k_write_block(tile, block, column, tile_tokens, factors.scale, sums, quants);
+    }
+}
+
+const RowsBody rows_body_ref = {
+    sum_squares, scale, add, silu, exp_span, swiglu, quantise_q8_ref, quantise_q8k_ref,
+};

@@ -1,0 +1,104 @@
+// The spans of rows.h in 16 lanes, included once by rows_avx2.c and rows_avx512.c after the lanes
+// of their target. TARGET(name) is the name with the target's suffix.
+#include "kernels/lanes.h"
+#include "kernels/rows.h"
+
+// Lanes beyond the end add 0 * 0 to a sum that is never -0: no bit changes.
+static float sum_squares(const float *x, int64_t columns)
+{
+    Lanes sum = lanes_set(0);
+    for (int64_t i = 0; i < columns; i += 16) {
+        Lanes a = load_at(x, i, columns);
+        sum = lanes_fma(a, a, sum);
+    }
+    return lanes_sum(sum);
+}
+
+static void scale(const float *x, float factor, const float *weight, float *out, int64_t columns)
+{
+    Lanes factors = lanes_set(factor);
+    for (int64_t i = 0; i < columns; i += 16) {
+        Lanes scaled = lanes_mul(load_at(x, i, columns), factors);
+        store_at(out, i, columns, lanes_mul(scaled, load_at(weight, i, columns)));
+    }
+}
+
+static void add(const float *x, const float *y, int64_t y_step, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i += 16) {
+        Lanes b = y_step ? load_at(y, i, columns) : lanes_set(*y);
+        store_at(out, i, columns, lanes_add(load_at(x, i, columns), b));
+    }
+}
+
+static inline Lanes lanes_silu(Lanes x)
+{
+    return lanes_div(x, lanes_add(lanes_set(1.0f), lanes_exp(lanes_negate(x))));
+}
+
+static void silu(const float *x, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i += 16)
+        store_at(out, i, columns, lanes_silu(load_at(x, i, columns)));
+}
+
+static void exp_span(const float *x, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i += 16)
+        store_at(out, i, columns, lanes_exp(load_at(x, i, columns)));
+}
+
+static void swiglu(const float *gate, const float *up, float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i += 16) {
+        Lanes activated = lanes_silu(load_at(gate, i, columns));
+        store_at(out, i, columns, lanes_mul(activated, load_at(up, i, columns)));
+    }
+}
+
+static inline QuantiseFactors factors_of(const float *x, int64_t columns)
+{
+    Lanes most = lanes_set(0);
+    for (int64_t i = 0; i < columns; i += 16)
+        most = lanes_max_magnitude(most, lanes_load(x + i));
+    return quantise_factors(lanes_most_bits(most));
+}
+
+// Returns the sum of the 16 quants.
+static inline int32_t quantise16(const float *x, float inverse, int8_t *quants)
+{
+    if (inverse == 0) {
+        memset(quants, 0, 16);
+        return 0;
+    }
+    return lanes_store_int8(quants, lanes_mul(lanes_load(x), lanes_set(inverse)));
+}
+
+void TARGET(quantise_q8)(const float *x, int64_t columns, void *tile, int64_t block, int32_t column,
+                         int32_t tile_tokens)
+{
+    for (int64_t i = 0; i < columns; i += Q8_ELEMENTS, block++) {
+        QuantiseFactors factors = factors_of(x + i, Q8_ELEMENTS);
+        int8_t quants[Q8_ELEMENTS];
+        int32_t sum = quantise16(x + i, factors.inverse, quants);
+        sum += quantise16(x + i + 16, factors.inverse, quants + 16);
+        q8_write_block(tile, block, column, tile_tokens, factors.scale, sum, quants);
+    }
+}
+
+void TARGET(quantise_q8k)(const float *x, int64_t columns, void *tile, int64_t block,
+                          int32_t column, int32_t tile_tokens)
+{
+    for (int64_t i = 0; i < columns; i += Q8K_ELEMENTS, block++) {
+        QuantiseFactors factors = factors_of(x + i, Q8K_ELEMENTS);
+        int8_t quants[Q8K_ELEMENTS];
+        int32_t sums[16];
+        for (int group = 0; group < 16; group++)
+            sums[group] = quantise16(x + i + 16 * group, factors.inverse, quants + 16 * group);
+        q8k_write_block(tile, block, column, tile_tokens, factors.scale, sums, quants);
+    }
+}
+
+const RowsBody TARGET(rows_body) = {
+    sum_squares, scale, add, silu, exp_span, swiglu, TARGET(quantise_q8), TARGET(quantise_q8k),
+};

@@ -1,0 +1,322 @@
+// Producer/consumer pairs for which the catalogue has a kernel. A rule asks the catalogue by op,
+// types and target; it never names an instruction set or a packing.
+#include "passes/rules.h"
+
+#include <assert.h>
+
+bool pass_fuse(PassContext *context)
+{
+    Module *module = context->module;
+    for (int32_t i = 0; i < module->graphs.count; i++) {
+        int32_t order = 0;
+        for (Node *node = module->graphs.items[i]->first; node; node = node->next)
+            node->mark = ++order;
+    }
+    rules_run(context);
+    module_sweep(module);
+    return true;
+}
+
+static bool has_kernel(const PassContext *context, Op op, uint32_t inputs, uint32_t stored,
+                       DType post, Epilogue epilogue)
+{
+    KernelQuery query = {.op = op,
+                         .target = context->target,
+                         .inputs = inputs,
+                         .stored = stored,
+                         .post = post,
+                         .epilogue = epilogue};
+    return kernel_find(&query) != NULL;
+}
+
+// s = x + y; n = rms_norm(s, w)  ->  s, n = add_rms_norm(x, y, w): x and y are read once.
+bool rule_add_rms_norm(PassContext *context, Node *root)
+{
+    Node *add = value_produced_by(root->operands[0].value, OP_add);
+    if (!add)
+        return rule_miss(context, RULE_add_rms_norm, root, "the input is not a sum");
+    Value *x = add->operands[0].value, *y = add->operands[1].value;
+    Value *weight = root->operands[1].value;
+    const Node *maker = value_producer(weight);
+    if (maker && maker->mark > add->mark)
+        return rule_miss(context, RULE_add_rms_norm, root, "the weight is computed after the sum");
+    if (!shape_equal(&x->shape, &y->shape))
+        return rule_miss(context, RULE_add_rms_norm, root, "the sum broadcasts an operand");
+    DType post = (DType)root->attributes.rms_norm.post;
+    if (!has_kernel(context, OP_add_rms_norm, DTYPE_SET(f32), 0, post, EPILOGUE_none))
+        return rule_miss(context, RULE_add_rms_norm, root, "no kernel for the target");
+    Attributes attributes = op_default_attributes(OP_add_rms_norm);
+    attributes.add_rms_norm.eps = root->attributes.rms_norm.eps;
+    attributes.add_rms_norm.post = root->attributes.rms_norm.post;
+    // In the sum's place, so that its other readers stand behind.
+    Node *fused = graph_insert(root->graph, add, OP_add_rms_norm, 3, (Value *[]){x, y, weight},
+                               &attributes, root);
+    fused->mark = add->mark;
+    node_add_locations(fused, add);
+    value_replace_uses(add->results[0], fused->results[0]);
+    value_replace_uses(root->results[0], fused->results[1]);
+    graph_remove(root);
+    graph_remove(add);
+    return true;
+}
+
+// One third of qkv: the slice it comes from and, for q and k, its rotation.
+typedef struct Part {
+    Node *slice, *rope;
+} Part;
+
+static Part part_of(Value *value, bool rotated)
+{
+    Part part = {0};
+    if (rotated) {
+        part.rope = value_produced_by(value, OP_rope);
+        if (!part.rope)
+            return part;
+        value = part.rope->operands[0].value;
+    }
+    part.slice = value_produced_by(value, OP_slice);
+    if (part.slice && part.slice->attributes.slice.axis != 1)
+        part.slice = NULL;
+    return part;
+}
+
+// The kv_store of the keys that belongs to a kv_store of values: same matmul, same positions.
+static Node *store_of_keys(const Node *values, const Value *qkv, Part *part)
+{
+    for (const Use *use = values->operands[1].value->uses; use; use = use->next) {
+        Node *node = use->user;
+        if (!node || node->op != OP_kv_store || node->mark > values->mark ||
+            node->operands[4].value->state->role != STATE_KEYS)
+            continue;
+        *part = part_of(node->operands[0].value, true);
+        if (part->slice && part->slice->operands[0].value == qkv)
+            return node;
+    }
+    return NULL;
+}
+
+// The rotated q of the same matmul.
+static Part rotated_query(const Value *qkv, const Part *keys)
+{
+    for (const Use *use = qkv->uses; use; use = use->next) {
+        Node *slice = use->user;
+        if (!slice || slice->op != OP_slice || slice == keys->slice)
+            continue;
+        Node *rope = value_single_user(slice->results[0]);
+        if (rope && rope->op == OP_rope && &rope->operands[0] == slice->results[0]->uses)
+            return (Part){slice, rope};
+    }
+    return (Part){0};
+}
+
+static bool adjacent(const Node *first, const Node *second)
+{
+    return first->attributes.slice.end == second->attributes.slice.begin;
+}
+
+static bool same_rotation(const Node *a, const Node *b)
+{
+    return a->operands[1].value == b->operands[1].value &&
+           a->attributes.rope.style == b->attributes.rope.style &&
+           a->attributes.rope.head_dim == b->attributes.rope.head_dim;
+}
+
+static bool same_heads(const Node *rope, const State *keys, const State *values)
+{
+    return rope->attributes.rope.head_dim == keys->head_dim && keys->head_dim == values->head_dim &&
+           keys->kv_heads == values->kv_heads && keys->dtype == values->dtype;
+}
+
+// Whether something between the two stores touches the keys, which are then stored by the later
+// one.
+static bool keys_touched_between(const Node *keys, const Node *values)
+{
+    for (const Use *use = keys->operands[4].value->uses; use; use = use->next)
+        if (use->user && use->user->mark > keys->mark && use->user->mark < values->mark)
+            return true;
+    return false;
+}
+
+static bool stands_before_readers(const Node *root, const Value *value)
+{
+    for (const Use *use = value->uses; use; use = use->next)
+        if (use->user && use->user->mark < root->mark)
+            return false;
+    return true;
+}
+
+static void insert_rope_qk_store(Node *root, Node *keys, const Part *q, const Part *k)
+{
+    Value *qkv = q->slice->operands[0].value;
+    const State *state = keys->operands[4].value->state;
+    Attributes attributes = op_default_attributes(OP_rope_qk_store);
+    attributes.rope_qk_store.heads =
+        (q->slice->attributes.slice.end - q->slice->attributes.slice.begin) / state->head_dim;
+    attributes.rope_qk_store.kv_heads = state->kv_heads;
+    attributes.rope_qk_store.style = q->rope->attributes.rope.style;
+    Value *operands[] = {qkv,
+                         q->rope->operands[1].value,
+                         root->operands[1].value,
+                         root->operands[2].value,
+                         root->operands[3].value,
+                         keys->operands[4].value,
+                         root->operands[4].value};
+    Node *fused = graph_insert(root->graph, root, OP_rope_qk_store, 7, operands, &attributes, root);
+    fused->mark = root->mark;
+    node_add_locations(fused, q->rope);
+    node_add_locations(fused, k->rope);
+    node_add_locations(fused, keys);
+    value_replace_uses(q->rope->results[0], fused->results[0]);
+}
+
+// rope(qkv[q]), store(rope(qkv[k])), store(qkv[v])  ->  one pass over qkv.
+bool rule_rope_qk_store(PassContext *context, Node *root)
+{
+    const RuleId rule = RULE_rope_qk_store;
+    if (root->operands[4].value->state->role != STATE_VALUES)
+        return false;
+    Part v = part_of(root->operands[0].value, false), k;
+    if (!v.slice)
+        return rule_miss(context, rule, root, "q, k and v are not slices of one matmul");
+    Value *qkv = v.slice->operands[0].value;
+    Node *keys = store_of_keys(root, qkv, &k);
+    if (!keys)
+        return rule_miss(context, rule, root, "no rotated k of the same matmul is stored before");
+    Part q = rotated_query(qkv, &k);
+    if (!q.slice || !adjacent(q.slice, k.slice) || !adjacent(k.slice, v.slice) ||
+        q.slice->attributes.slice.begin != 0 ||
+        v.slice->attributes.slice.end != qkv->shape.dims[1].constant)
+        return rule_miss(context, rule, root, "q, k and v do not make up the matmul in this order");
+    if (!same_rotation(q.rope, k.rope))
+        return rule_miss(context, rule, root, "q and k are rotated differently");
+    if (!same_heads(k.rope, keys->operands[4].value->state, root->operands[4].value->state))
+        return rule_miss(context, rule, root, "rope, keys and values differ in heads or type");
+    if (keys->operands[1].value != root->operands[1].value ||
+        keys->operands[2].value != root->operands[2].value ||
+        keys->operands[3].value != root->operands[3].value)
+        return rule_miss(context, rule, root, "k and v are stored at different positions");
+    if (value_single_user(k.slice->results[0]) != k.rope ||
+        value_single_user(k.rope->results[0]) != keys ||
+        value_single_user(v.slice->results[0]) != root)
+        return rule_miss(context, rule, root, "k or v has a second use");
+    if (!stands_before_readers(root, q.rope->results[0]))
+        return rule_miss(context, rule, root, "q is read before v is stored");
+    if (keys_touched_between(keys, root))
+        return rule_miss(context, rule, root, "the keys are touched before v is stored");
+    if (!has_kernel(context, OP_rope_qk_store, DTYPE_SET(f32), 1u << root->operands[4].value->dtype,
+                    DTYPE_f32, EPILOGUE_none))
+        return rule_miss(context, rule, root, "no kernel for the target");
+    insert_rope_qk_store(root, keys, &q, &k);
+    graph_remove(root);
+    graph_remove(keys);
+    return true; // what fed them is swept
+}
+
+// The two halves of one matmul whose weight is concat(gate, up).
+static Node *gate_up_matmul(const Node *root)
+{
+    Node *gate = value_produced_by(root->operands[0].value, OP_slice);
+    Node *up = value_produced_by(root->operands[1].value, OP_slice);
+    if (!gate || !up || gate->operands[0].value != up->operands[0].value ||
+        gate->attributes.slice.begin != 0 || !adjacent(gate, up) ||
+        value_single_user(gate->results[0]) != root || value_single_user(up->results[0]) != root)
+        return NULL;
+    Node *matmul = value_produced_by(gate->operands[0].value, OP_matmul);
+    bool all = matmul && up->attributes.slice.end == matmul->results[0]->shape.dims[1].constant &&
+               value_use_count(matmul->results[0]) == 2;
+    return all && matmul->attributes.matmul.epilogue == EPILOGUE_none ? matmul : NULL;
+}
+
+// swiglu(x·g', x·u')  ->  matmul(x, interleave(g, u)) {epilogue=swiglu}: gate and up never reach
+// memory.
+bool rule_swiglu_matmul(PassContext *context, Node *root)
+{
+    const RuleId rule = RULE_swiglu_matmul;
+    Node *matmul = gate_up_matmul(root);
+    if (!matmul)
+        return rule_miss(context, rule, root, "gate and up are not the halves of one matmul");
+    if (matmul->operand_count != 2)
+        return rule_miss(context, rule, root, "gate and up have different types");
+    if (matmul->operands[1].value->kind != VALUE_WEIGHT)
+        return rule_miss(context, rule, root, "the weights are cut or joined by ops");
+    const Weight *weight = matmul->operands[1].value->weight;
+    const Recipe *recipe = weight->recipe;
+    if (recipe->kind != RECIPE_CONCAT || recipe->child_count != 2)
+        return rule_miss(context, rule, root, "the weight is no concat of gate and up");
+    if (recipe->children[0]->rows != recipe->children[1]->rows ||
+        recipe->children[0]->rows % SWIGLU_INTERLEAVE)
+        return rule_miss(context, rule, root, "rows of gate and up do not interleave evenly");
+    if (!has_kernel(context, OP_matmul, 1u << matmul->operands[0].value->dtype, 1u << weight->dtype,
+                    (DType)root->attributes.swiglu.post, EPILOGUE_swiglu))
+        return rule_miss(context, rule, root, "no kernel for the types and target");
+    Arena *arena = context->module->arena;
+    Value *interleaved = rule_weight(
+        root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
+        weight->shape,
+        recipe_interleave(arena, recipe->children[0], recipe->children[1], SWIGLU_INTERLEAVE));
+    Attributes attributes = matmul->attributes;
+    attributes.matmul.epilogue = EPILOGUE_swiglu;
+    attributes.matmul.post = root->attributes.swiglu.post;
+    Value *operands[] = {matmul->operands[0].value, interleaved};
+    Node *fused = graph_insert(root->graph, matmul, OP_matmul, 2, operands, &attributes, matmul);
+    fused->mark = matmul->mark;
+    node_add_locations(fused, root);
+    value_replace_uses(root->results[0], fused->results[0]);
+    graph_remove(root);
+    return true;
+}
+
+// Attention computes by kv head, matmul by weight: an activation block must not span two of them.
+static bool blocks_fit(const Node *node, DType type)
+{
+    int32_t block = dtype_table[type].block_elements;
+    if (node->op == OP_attention) {
+        const State *keys = node->operands[4].value->state;
+        return node->attributes.attention.heads / keys->kv_heads * keys->head_dim % block == 0;
+    }
+    for (int32_t i = 1; node->op == OP_matmul && i < node->operand_count; i++)
+        if (node->operands[i].value->shape.dims[0].constant % block)
+            return false;
+    return true;
+}
+
+static int32_t *post_of(Node *node)
+{
+    switch (node->op) {
+    case OP_rms_norm: return &node->attributes.rms_norm.post;
+    case OP_add_rms_norm: return &node->attributes.add_rms_norm.post;
+    case OP_swiglu: return &node->attributes.swiglu.post;
+    case OP_matmul: return &node->attributes.matmul.post;
+    case OP_attention: return &node->attributes.attention.post;
+    default: return NULL;
+    }
+}
+
+// quantise(f(x))  ->  f(x) {post}: the f32 result never reaches memory.
+bool rule_quantise_post(PassContext *context, Node *root)
+{
+    const RuleId rule = RULE_quantise_post;
+    Value *value = root->operands[0].value;
+    Node *node = value_producer(value);
+    DType type = (DType)root->attributes.quantise.type;
+    int32_t *post = node ? post_of(node) : NULL;
+    if (!post)
+        return rule_miss(context, rule, root, "the producer has no post");
+    if (value != node->results[node->result_count - 1])
+        return rule_miss(context, rule, root, "the post is of the producer's other result");
+    if (value_single_user(value) != root)
+        return rule_miss(context, rule, root, "the f32 value has a second use");
+    if (!blocks_fit(node, type))
+        return rule_miss(context, rule, root, "a block would span two kv heads or two weights");
+    KernelQuery query = node_query(node, context->target);
+    query.post = type;
+    query.layouts = 0;
+    if (!kernel_find(&query))
+        return rule_miss(context, rule, root, "no kernel for the types and target");
+    *post = (int32_t)type;
+    value->dtype = type;
+    node_add_locations(node, root);
+    value_replace_uses(root->results[0], value);
+    graph_remove(root);
+    return true;
+}

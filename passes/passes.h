@@ -1,0 +1,80 @@
+// The pipeline: its table, its driver, and what a pass may see.
+#ifndef PASSES_PASSES_H
+#define PASSES_PASSES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "graph/graph.h"
+#include "kernels/kernel.h"
+
+typedef enum PassId {
+#define PASS(name, requires, ensures, least_opt, why) PASS_##name,
+#include "passes/passes.def"
+#undef PASS
+    PASS_COUNT
+} PassId;
+
+// What every pass gets. `target` is module->options.target as an enum.
+typedef struct PassContext {
+    Module *module;
+    Target target;
+    Arena *scratch;  // freed after the pass
+    Text *explain;   // NULL, or where fusions and choices are told, a line each
+    Text *misses;    // rules that nearly fired in this sweep (rules.c)
+    int32_t matches; // rewrites done, for statistics
+    PassId pass;
+    Diag *diag;
+} PassContext;
+
+// False with a message in context->diag when the module cannot be compiled (no kernel, say).
+typedef bool PassRun(PassContext *context);
+
+typedef struct PassInfo {
+    const char *name;
+    Level requires, ensures;
+    int32_t least_opt;
+    const char *why;
+    PassRun *run;
+} PassInfo;
+
+extern const PassInfo pass_table[PASS_COUNT];
+
+// PASS_COUNT when there is no such pass.
+PassId pass_from_name(const char *name);
+
+typedef struct PassStatistics {
+    bool ran;
+    double milliseconds;
+    int32_t nodes_before, nodes_after, matches;
+} PassStatistics;
+
+typedef struct PipelineOptions {
+    uint32_t disabled; // bit set of PassId; a pass that ensures a new level cannot be disabled
+    PassId stop_after; // PASS_COUNT: run all
+    bool verify;       // structural verifier after every pass
+    Text *explain;     // see PassContext
+    // Called after every pass that ran (dumps); `changed` says whether the text is another.
+    void (*after_pass)(void *context, PassId pass, const Module *module);
+    void *after_context;
+    PassStatistics statistics[PASS_COUNT]; // filled in
+} PipelineOptions;
+
+// Runs the passes that the module's level and options ask for.
+bool pipeline_run(Module *module, PipelineOptions *options, Diag *diag);
+
+// --- helpers shared by passes
+
+// "llama.lua:21" of a node for messages and --explain, "?" if it has none; memory of the arena.
+const char *node_place(const Node *node, Arena *arena);
+// Adds a line to --explain: "pass rule: place: text". No-op when nobody asked.
+void pass_explain(PassContext *context, const char *rule, const Node *node, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+// What the catalogue is asked for a node: types, layouts (of weights laid out already), post.
+KernelQuery node_query(const Node *node, Target target);
+
+#define PASS(name, requires, ensures, least_opt, why) PassRun pass_##name;
+#include "passes/passes.def"
+#undef PASS
+
+#endif

@@ -1,0 +1,295 @@
+// Blocks are placed one by one, in several orders, at the lowest free offset or at the highest
+// below the lower bound. A chain of layers, in which each value lives until the next is made, meets
+// the bound when its values take the two ends of the arena in turn. Where no order meets it, a
+// bounded search goes on from the best: the block that makes the peak moves to an earlier,
+// pseudo-random turn or to the other end, which is kept if the peak does not grow. Rejected:
+// optimal packing, which is NP-hard.
+#include "passes/place.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Turn {
+    Block *block;
+    int32_t birth;     // index in order of birth
+    bool tight;        // alive in an epoch that needs all of the lower bound
+    bool placed, high; // high: from the upper end
+} Turn;
+
+typedef Vector(Turn *) TurnList;
+
+typedef struct Placer {
+    Arena *arena;
+    int32_t count, epochs;
+    Turn **turns;        // in the order in which they are placed
+    TurnList *alive;     // by epoch
+    TurnList neighbours; // of the block in hand
+    int64_t bound;
+} Placer;
+
+static int compare(int64_t a, int64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const Turn *first = *(Turn *const *)a, *second = *(Turn *const *)b;
+    return compare(first->block->offset, second->block->offset);
+}
+
+static int by_birth(const void *a, const void *b)
+{
+    const Turn *first = *(Turn *const *)a, *second = *(Turn *const *)b;
+    int order = compare(first->block->first_epoch, second->block->first_epoch);
+    return order ? order : compare(first->birth, second->birth);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const Turn *first = *(Turn *const *)a, *second = *(Turn *const *)b;
+    int order = compare(second->block->bytes, first->block->bytes);
+    return order ? order : by_birth(a, b);
+}
+
+static int32_t life(const Turn *turn)
+{
+    return turn->block->last_epoch - turn->block->first_epoch;
+}
+
+static int by_life(const void *a, const void *b)
+{
+    int order = compare(life(*(Turn *const *)b), life(*(Turn *const *)a));
+    return order ? order : by_size(a, b);
+}
+
+// Whether a block lives only until the next one is made.
+static bool is_brief(const Turn *turn)
+{
+    return life(turn) <= 1;
+}
+
+// Long-lived blocks first, then the brief ones in order of birth.
+static int by_class(const void *a, const void *b)
+{
+    int order = compare(is_brief(*(Turn *const *)a), is_brief(*(Turn *const *)b));
+    return order ? order : by_birth(a, b);
+}
+
+// What has no room to spare first, and of that what lives longest.
+static int compare_tight(const Turn *first, const Turn *second)
+{
+    int order = compare(second->tight, first->tight);
+    return order || !first->tight ? order : by_life(&first, &second);
+}
+
+static int by_tightness_and_class(const void *a, const void *b)
+{
+    int order = compare_tight(*(Turn *const *)a, *(Turn *const *)b);
+    return order ? order : by_class(a, b);
+}
+
+static int by_tightness_and_size(const void *a, const void *b)
+{
+    int order = compare_tight(*(Turn *const *)a, *(Turn *const *)b);
+    return order ? order : by_size(a, b);
+}
+
+static void find_neighbours(Placer *placer, const Block *block)
+{
+    TurnList *neighbours = &placer->neighbours;
+    neighbours->count = 0;
+    for (int32_t epoch = block->first_epoch; epoch <= block->last_epoch; epoch++)
+        for (int32_t i = 0; i < placer->alive[epoch].count; i++)
+            if (placer->alive[epoch].items[i]->placed)
+                vector_push(placer->arena, neighbours, placer->alive[epoch].items[i]);
+    if (neighbours->count)
+        qsort(neighbours->items, (size_t)neighbours->count, sizeof *neighbours->items, by_offset);
+}
+
+// The gaps below the bound that hold a block, as the lowest and the highest offset for it.
+typedef struct Gaps {
+    int64_t lowest, highest; // -1: none
+} Gaps;
+
+static void add_gap(Gaps *gaps, int64_t begin, int64_t end, int64_t bytes)
+{
+    if (begin + bytes > end)
+        return;
+    gaps->highest = end - bytes;
+    if (gaps->lowest < 0)
+        gaps->lowest = begin;
+}
+
+// An offset at which the block meets no placed block that is alive with it: the lowest, or for a
+// high block the highest that keeps it below the bound, if there is one.
+static int64_t free_offset(Placer *placer, const Turn *turn)
+{
+    Gaps gaps = {-1, -1};
+    int64_t begin = 0;
+    find_neighbours(placer, turn->block);
+    for (int32_t i = 0; i < placer->neighbours.count; i++) {
+        const Block *other = placer->neighbours.items[i]->block;
+        int64_t end = other->offset < placer->bound ? other->offset : placer->bound;
+        add_gap(&gaps, begin, end, turn->block->bytes);
+        if (other->offset + other->bytes > begin)
+            begin = other->offset + other->bytes;
+    }
+    add_gap(&gaps, begin, placer->bound, turn->block->bytes);
+    if (gaps.lowest < 0)
+        return begin; // above all neighbours, beyond the bound
+    return turn->high ? gaps.highest : gaps.lowest;
+}
+
+// Places all blocks in turn; returns the peak and the index of a turn that makes it.
+static int64_t place_all(Placer *placer, int32_t *highest)
+{
+    int64_t peak = 0;
+    for (int32_t i = 0; i < placer->count; i++)
+        placer->turns[i]->placed = false;
+    for (int32_t i = 0; i < placer->count; i++) {
+        Turn *turn = placer->turns[i];
+        turn->block->offset = free_offset(placer, turn);
+        turn->placed = true;
+        if (turn->block->offset + turn->block->bytes > peak) {
+            peak = turn->block->offset + turn->block->bytes;
+            *highest = i;
+        }
+    }
+    return peak;
+}
+
+typedef int TurnOrder(const void *, const void *);
+
+// At which end blocks are placed; tight and long-lived ones always at the lower.
+typedef enum Ends { ENDS_LOW, ENDS_HIGH, ENDS_IN_TURN } Ends;
+
+// One way to begin.
+typedef struct Start {
+    TurnOrder *order;
+    Ends ends;
+} Start;
+
+static int64_t place_from(Placer *placer, Start start, int32_t *highest)
+{
+    bool high = start.ends == ENDS_HIGH;
+    qsort(placer->turns, (size_t)placer->count, sizeof(Turn *), start.order);
+    for (int32_t i = 0; i < placer->count; i++) {
+        Turn *turn = placer->turns[i];
+        bool fixed = turn->tight || !is_brief(turn);
+        if (!fixed && start.ends == ENDS_IN_TURN)
+            high = !high;
+        turn->high = !fixed && high;
+    }
+    return place_all(placer, highest);
+}
+
+// Moves the turn at `from` to an earlier place, those between one on; and back.
+static void move_turn(Turn **turns, int32_t from, int32_t to)
+{
+    Turn *turn = turns[from];
+    memmove(turns + to + 1, turns + to, (size_t)(from - to) * sizeof *turns);
+    turns[to] = turn;
+}
+
+static void move_turn_back(Turn **turns, int32_t from, int32_t to)
+{
+    Turn *turn = turns[to];
+    memmove(turns + to, turns + to + 1, (size_t)(from - to) * sizeof *turns);
+    turns[from] = turn;
+}
+
+// Work of the search in block placements: a few milliseconds.
+enum { SEARCH_PLACEMENTS = 40000 };
+
+static int64_t search(Placer *placer, int64_t peak, int32_t highest)
+{
+    uint32_t random = 1;
+    int32_t tries = SEARCH_PLACEMENTS / (placer->count + 1);
+    for (int32_t i = 0; i < tries && peak > placer->bound; i++) {
+        random = random * 1664525u + 1013904223u;
+        Turn *turn = placer->turns[highest];
+        int32_t from = highest, to = (int32_t)((random >> 8) % (uint32_t)(from + 1));
+        bool flip = random >> 30 & 1;
+        turn->high ^= flip;
+        move_turn(placer->turns, from, to);
+        int64_t tried = place_all(placer, &highest);
+        if (tried <= peak) {
+            peak = tried;
+            continue;
+        }
+        move_turn_back(placer->turns, from, to);
+        turn->high ^= flip;
+        highest = from;
+    }
+    return place_all(placer, &highest);
+}
+
+static int64_t place_best(Placer *placer)
+{
+    static const Start starts[] = {{by_tightness_and_class, ENDS_IN_TURN},
+                                   {by_tightness_and_size, ENDS_HIGH},
+                                   {by_tightness_and_size, ENDS_LOW},
+                                   {by_size, ENDS_LOW},
+                                   {by_life, ENDS_LOW},
+                                   {by_birth, ENDS_LOW},
+                                   {by_class, ENDS_IN_TURN},
+                                   {by_birth, ENDS_IN_TURN}};
+    enum { STARTS = sizeof starts / sizeof *starts };
+    int best = 0;
+    int32_t highest = 0;
+    int64_t best_peak = INT64_MAX;
+    for (int i = 0; i < STARTS && best_peak > placer->bound; i++) {
+        int64_t peak = place_from(placer, starts[i], &highest);
+        if (peak < best_peak) {
+            best_peak = peak;
+            best = i;
+        }
+    }
+    best_peak = place_from(placer, starts[best], &highest);
+    return best_peak > placer->bound ? search(placer, best_peak, highest) : best_peak;
+}
+
+static int64_t alive_bytes(const TurnList *turns)
+{
+    int64_t bytes = 0;
+    for (int32_t i = 0; i < turns->count; i++)
+        bytes += turns->items[i]->block->bytes;
+    return bytes;
+}
+
+static void find_alive(Placer *placer)
+{
+    for (int32_t i = 0; i < placer->count; i++)
+        if (placer->turns[i]->block->last_epoch >= placer->epochs)
+            placer->epochs = placer->turns[i]->block->last_epoch + 1;
+    placer->alive = ARENA_ARRAY(placer->arena, TurnList, placer->epochs);
+    for (int32_t i = 0; i < placer->count; i++) {
+        const Block *block = placer->turns[i]->block;
+        for (int32_t epoch = block->first_epoch; epoch <= block->last_epoch; epoch++)
+            vector_push(placer->arena, &placer->alive[epoch], placer->turns[i]);
+    }
+    for (int32_t epoch = 0; epoch < placer->epochs; epoch++)
+        if (alive_bytes(&placer->alive[epoch]) > placer->bound)
+            placer->bound = alive_bytes(&placer->alive[epoch]);
+    for (int32_t epoch = 0; epoch < placer->epochs; epoch++)
+        for (int32_t i = 0; i < placer->alive[epoch].count; i++)
+            if (alive_bytes(&placer->alive[epoch]) == placer->bound)
+                placer->alive[epoch].items[i]->tight = true;
+}
+
+Placement place_blocks(int32_t count, Block *const *blocks, Arena *arena)
+{
+    if (count == 0)
+        return (Placement){0};
+    Placer placer = {.arena = arena, .count = count};
+    placer.turns = ARENA_ARRAY(arena, Turn *, count);
+    for (int32_t i = 0; i < count; i++) {
+        placer.turns[i] = ARENA_NEW(arena, Turn);
+        *placer.turns[i] = (Turn){.block = blocks[i], .birth = i};
+    }
+    find_alive(&placer);
+    int64_t peak = place_best(&placer);
+    return (Placement){peak, placer.bound};
+}

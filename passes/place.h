@@ -1,0 +1,25 @@
+// Placing blocks of memory whose lifetimes are known: memplan's algorithm, on its own.
+#ifndef PASSES_PLACE_H
+#define PASSES_PLACE_H
+
+#include <stdint.h>
+
+#include "graph/base/arena.h"
+
+// Bytes that are in use in the epochs first_epoch … last_epoch (0 or more).
+typedef struct Block {
+    int64_t bytes; // above 0
+    int32_t first_epoch, last_epoch;
+    int64_t offset; // the answer
+} Block;
+
+typedef struct Placement {
+    int64_t peak;  // bytes of the arena
+    int64_t bound; // the largest sum of bytes alive in one epoch: no placement needs less
+} Placement;
+
+// Gives every block an offset such that blocks alive in one epoch do not overlap. Deterministic: a
+// function of the blocks and their order. Working memory comes from the arena.
+Placement place_blocks(int32_t count, Block *const *blocks, Arena *arena);
+
+#endif

@@ -1,0 +1,93 @@
+// Applies rules. Nodes are visited last first: rules look upwards, and what a rewrite inserts above
+// is visited in the same sweep, so that one or two sweeps reach the fixed point whatever the depth.
+#include "passes/rules.h"
+
+#include <string.h>
+
+const RuleInfo rule_table[RULE_COUNT] = {
+#define RULE(pass, name, root, algebra) {#name, PASS_##pass, OP_##root, algebra, rule_##name},
+#include "passes/rules.def"
+#undef RULE
+};
+
+// Tries the pass's rules on a node; it may be gone afterwards if one fired.
+static bool rewrite_node(PassContext *context, Node *node)
+{
+    for (int i = 0; i < RULE_COUNT; i++) {
+        const RuleInfo *rule = &rule_table[i];
+        if (rule->pass != context->pass || rule->root != node->op)
+            continue;
+        const char *place = context->explain ? node_place(node, context->scratch) : NULL;
+        if (!rule->run(context, node))
+            continue;
+        context->matches++;
+        if (context->explain)
+            text_print(context->explain, "%s %s: %s: fired\n", pass_table[rule->pass].name,
+                       rule->name, place);
+        return true;
+    }
+    return false;
+}
+
+static bool sweep(PassContext *context, Graph *graph)
+{
+    bool changed = false;
+    Node *below = NULL; // the node after the one in hand: it stays when that one is rewritten
+    for (;;) {
+        Node *node = below ? below->previous : graph->last;
+        if (!node)
+            return changed;
+        if (rewrite_node(context, node))
+            changed = true;
+        else
+            below = node;
+    }
+}
+
+void rules_run(PassContext *context)
+{
+    Module *module = context->module;
+    Text misses = {0};
+    context->misses = context->explain ? &misses : NULL;
+    for (int32_t i = 0; i < module->graphs.count; i++) {
+        Graph *graph = module->graphs.items[i];
+        do {
+            misses.length = 0; // only those of the last sweep are final
+            graph_sweep(graph);
+        } while (sweep(context, graph));
+        if (context->explain)
+            text_append(context->explain, misses.bytes, misses.length);
+    }
+    text_free(&misses);
+}
+
+bool rule_miss(PassContext *context, RuleId rule, const Node *node, const char *reason)
+{
+    if (context->misses)
+        text_print(context->misses, "%s %s: %s: missed: %s\n", pass_table[context->pass].name,
+                   rule_table[rule].name, node_place(node, context->scratch), reason);
+    return false;
+}
+
+static bool same_recipe(const Recipe *a, const Recipe *b)
+{
+    if (a->kind != b->kind || a->kind == RECIPE_TENSOR || a->begin != b->begin ||
+        a->end != b->end || a->child_count != b->child_count)
+        return false;
+    for (int32_t i = 0; i < a->child_count; i++)
+        if (a->children[i] != b->children[i])
+            return false;
+    return true;
+}
+
+Value *rule_weight(Graph *graph, const char *name, DType dtype, Shape shape, const Recipe *recipe)
+{
+    Module *module = graph->module;
+    for (int32_t i = 0; i < module->weights.count; i++) {
+        Weight *weight = module->weights.items[i];
+        if (weight->dtype == dtype && strcmp(weight->name, name) == 0 &&
+            same_recipe(weight->recipe, recipe))
+            return graph_weight(graph, weight);
+    }
+    return graph_weight(graph, module_add_weight(module, name, dtype, shape, recipe));
+}

@@ -1,0 +1,103 @@
+// Order and barriers. The order is the program's. A barrier stands before a step that reads what a
+// step of the same epoch wrote, unless both cut their work alike, so that each thread reads only
+// what it wrote itself. Threads take contiguous ranges of tiles, so equal tile counts of one split
+// give equal cuts.
+#include "passes/passes.h"
+
+static const KernelRow *row_of(const Node *node)
+{
+    return kernel_from_name(node->kernel);
+}
+
+static bool same_rows(const Node *a, const Node *b)
+{
+    return a->result_count && b->result_count &&
+           dim_equal(a->results[0]->shape.dims[0], b->results[0]->shape.dims[0]);
+}
+
+// Of the states that a node with tiles of kv heads touches; 0 if it touches none.
+static int32_t kv_heads(const Node *node)
+{
+    for (int32_t i = 0; i < node->operand_count; i++)
+        if (node->operands[i].value->kind == VALUE_STATE)
+            return node->operands[i].value->state->kv_heads;
+    return 0;
+}
+
+// Whether every tile of `reader` needs only what the same thread's tiles of `writer` made.
+static bool stays_on_thread(const Node *writer, const Node *reader)
+{
+    Split a = row_of(writer)->split, b = row_of(reader)->split;
+    if (a != b)
+        return false;
+    if (a == SPLIT_NONE)
+        return true;
+    if (a == SPLIT_TOKENS)
+        return (op_table[reader->op].traits & OP_ROWWISE) && same_rows(writer, reader);
+    // One token: tile = kv head in both. Attention reads its own heads only; rope_qk_store finds k
+    // and v where another head's tile wrote.
+    return reader->op == OP_attention && reader->graph->bound_t == 1 &&
+           kv_heads(writer) == kv_heads(reader);
+}
+
+static bool writes_operand(const Node *node, const Use *use)
+{
+    return op_table[node->op].written >> (use - node->operands) & 1u;
+}
+
+// A step of this epoch touched the state, and one of the two writes.
+static const Node *state_conflict(const Node *node, const Use *use, int32_t epoch)
+{
+    for (const Use *other = use->value->uses; other; other = other->next) {
+        const Node *user = other->user;
+        if (!user || user == node || user->mark != epoch)
+            continue;
+        if ((writes_operand(node, use) || writes_operand(user, other)) &&
+            !stays_on_thread(user, node))
+            return user;
+    }
+    return NULL;
+}
+
+// The step of this epoch that the node must wait for, NULL if none. Marks are epochs, 0 = not
+// placed.
+static const Node *must_wait_for(const Node *node, int32_t epoch)
+{
+    for (int32_t i = 0; i < node->operand_count; i++) {
+        const Use *use = &node->operands[i];
+        const Node *producer = value_producer(use->value);
+        if (producer && producer->mark == epoch && !stays_on_thread(producer, node))
+            return producer;
+        const Node *other =
+            use->value->kind == VALUE_STATE ? state_conflict(node, use, epoch) : NULL;
+        if (other)
+            return other;
+    }
+    return NULL;
+}
+
+static void schedule_graph(PassContext *context, Graph *graph)
+{
+    for (Node *node = graph->first; node; node = node->next)
+        node->mark = 0;
+    int32_t epoch = 1;
+    for (Node *node = graph->first; node; node = node->next) {
+        const Node *other = must_wait_for(node, epoch);
+        node->barrier_before = other != NULL;
+        if (other) {
+            epoch++;
+            context->matches++;
+            pass_explain(context, "barrier", node, "@%s %s waits for %s", graph->name,
+                         op_table[node->op].name, op_table[other->op].name);
+        }
+        node->mark = epoch;
+    }
+}
+
+bool pass_schedule(PassContext *context)
+{
+    Module *module = context->module;
+    for (int32_t i = 0; i < module->graphs.count; i++)
+        schedule_graph(context, module->graphs.items[i]);
+    return true;
+}

@@ -1,0 +1,475 @@
+// Binding and running.
+//
+// At open every operand gets its address and every step its kernel. When t, r or b differ from the
+// last run of a phase, the phase's operands get their rows and its steps their tile counts; steps
+// without tiles drop out then, and their barriers pass to the next step that has some. What is left
+// is a list that all threads walk: barrier, own share of the tiles, next.
+//
+// A thread's share of n tiles depends on n alone, so steps with equal tiles keep work on its
+// thread; the schedule relies on that where it leaves out barriers.
+#include "runtime/exec.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "kernels/kernel.h"
+#include "runtime/pool.h"
+#include "runtime/weights.h"
+
+enum { ALIGNMENT = 64, HUGE_BYTES = 2 << 20, SCRATCH_ALIGNMENT = 4096 };
+
+typedef struct BoundStep {
+    const KernelCall *call;
+    KernelRun *run;
+    int64_t tiles;
+    bool barrier;
+    uint32_t step; // of the plan
+} BoundStep;
+
+typedef struct BoundPhase {
+    int64_t t, r, b; // of the last run; t is 0 before the first
+    BoundStep *steps;
+    uint32_t step_count;
+} BoundPhase;
+
+typedef struct ConstantSlot {
+    _Alignas(ALIGNMENT) float value;
+} ConstantSlot;
+
+typedef struct Mapping {
+    char *bytes;
+    size_t length;
+} Mapping;
+
+struct Exec {
+    const Plan *plan;
+    ExecOptions options;
+    Pool *pool;
+    int32_t pages_per_sequence;
+    const char *weights; // in the plan's mapping or in `made`
+    Mapping made, kv, act, scratch, io;
+    size_t thread_scratch;
+    char *io_buffers[INPUT_COUNT];
+    char **outputs;
+    ConstantSlot *constants;
+    KernelOperand *operands; // one for each of the plan's
+    const KernelRow **rows;  // and for each step
+    KernelCall *calls;
+    BoundStep *bound;
+    BoundPhase *phases;
+    const BoundPhase *current;
+    ExecTime *times;
+};
+
+static size_t round_up(size_t value, size_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+// Zeroed memory at a multiple of 2 MiB, of which only touched pages count. Zero bytes are given
+// too.
+static bool map_memory(Mapping *mapping, int64_t bytes, const char *what, Diag *diag)
+{
+    size_t length = round_up((size_t)bytes + 1, HUGE_BYTES), reserved = length + HUGE_BYTES;
+    char *space = mmap(NULL, reserved, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (space == MAP_FAILED)
+        return diag_fail(diag, (Where){0}, "out of memory: %lld bytes for %s", (long long)bytes,
+                         what);
+    char *base = (char *)round_up((uintptr_t)space, HUGE_BYTES);
+    if (base > space)
+        munmap(space, (size_t)(base - space));
+    if (base + length < space + reserved)
+        munmap(base + length, (size_t)(space + reserved - base) - length);
+    madvise(base, length, MADV_HUGEPAGE);
+    *mapping = (Mapping){base, length};
+    return true;
+}
+
+static void unmap_memory(Mapping *mapping)
+{
+    if (mapping->bytes)
+        munmap(mapping->bytes, mapping->length);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool settle_options(Exec *exec, const ExecOptions *options, Diag *diag)
+{
+    const PlanInfo *info = &exec->plan->info;
+    ExecOptions *own = &exec->options;
+    *own = *options;
+    if (own->context == 0)
+        own->context = info->context_length;
+    if (own->sequences == 0)
+        own->sequences = 1;
+    if (own->rows_max == 0)
+        own->rows_max = own->sequences;
+    own->rows_max = least(own->rows_max, info->batch);
+    if (own->context < 1 || own->context > INT32_MAX - info->page_tokens || own->sequences < 1 ||
+        own->rows_max < 1)
+        return diag_fail(diag, (Where){0}, "a context of %lld tokens for %d sequences cannot be",
+                         (long long)own->context, own->sequences);
+    int64_t pages = (own->context + info->page_tokens - 1) / info->page_tokens;
+    exec->pages_per_sequence = (int32_t)pages;
+    int64_t bytes;
+    if (pages * own->sequences > INT32_MAX ||
+        __builtin_mul_overflow(pages * own->sequences, info->page_bytes, &bytes) ||
+        bytes > (int64_t)1 << 46)
+        return diag_fail(
+            diag, (Where){0},
+            "a context of %lld tokens for %d sequences needs too much memory: lower -c",
+            (long long)own->context, own->sequences);
+    return true;
+}
+
+static bool make_weights(Exec *exec, Diag *diag)
+{
+    const Plan *plan = exec->plan;
+    exec->weights = plan->data;
+    if (plan->data || plan->info.w_bytes == 0)
+        return true;
+    if (!map_memory(&exec->made, plan->info.w_bytes, "the weights", diag))
+        return false;
+    exec->weights = exec->made.bytes;
+    Weights *weights = weights_open(plan, diag);
+    bool good =
+        weights && weights_make(weights, exec->pool, 0, plan->info.w_bytes, exec->made.bytes, diag);
+    weights_close(weights);
+    return good;
+}
+
+// The largest value of each symbol in a phase.
+static void largest_symbols(const Exec *exec, const PlanPhase *phase, int64_t symbols[SYMBOL_COUNT])
+{
+    symbols[SYMBOL_T] = phase->bound_t;
+    symbols[SYMBOL_R] = least(exec->options.rows_max, phase->bound_t);
+    symbols[SYMBOL_B] = least(exec->options.sequences, phase->bound_t);
+    symbols[SYMBOL_P] = exec->pages_per_sequence;
+}
+
+static int64_t io_bytes(const Exec *exec, const Shape *shape)
+{
+    int64_t symbols[SYMBOL_COUNT];
+    largest_symbols(exec, &exec->plan->phases[exec->plan->phase_count - 1], symbols);
+    int64_t bytes = shape_rows(shape, symbols) * shape_columns(shape, symbols) * 4;
+    return (int64_t)round_up((size_t)bytes, ALIGNMENT);
+}
+
+static bool make_io(Exec *exec, Diag *diag)
+{
+    const Plan *plan = exec->plan;
+    int64_t bytes = 0;
+    for (int input = 0; input < INPUT_COUNT; input++) {
+        Shape shape = step_input_shape((StepInput)input);
+        bytes += io_bytes(exec, &shape);
+    }
+    for (uint32_t i = 0; i < plan->output_count; i++)
+        bytes += io_bytes(exec, &plan->outputs[i].shape);
+    if (!map_memory(&exec->io, bytes, "inputs and outputs", diag))
+        return false;
+    char *place = exec->io.bytes;
+    for (int input = 0; input < INPUT_COUNT; input++) {
+        Shape shape = step_input_shape((StepInput)input);
+        exec->io_buffers[input] = place;
+        place += io_bytes(exec, &shape);
+    }
+    for (uint32_t i = 0; i < plan->output_count; i++) {
+        exec->outputs[i] = place;
+        place += io_bytes(exec, &plan->outputs[i].shape);
+    }
+    return true;
+}
+
+static bool make_arenas(Exec *exec, Diag *diag)
+{
+    const Plan *plan = exec->plan;
+    int64_t act = 0;
+    for (uint32_t i = 0; i < plan->phase_count; i++)
+        if (plan->phases[i].act_bytes > act)
+            act = plan->phases[i].act_bytes;
+    int64_t kv = plan->info.page_bytes * exec->pages_per_sequence * exec->options.sequences;
+    return map_memory(&exec->act, act, "activations", diag) &&
+           map_memory(&exec->kv, kv, "keys and values: lower -c", diag) && make_io(exec, diag);
+}
+
+static bool make_tables(Exec *exec, Diag *diag)
+{
+    const Plan *plan = exec->plan;
+    size_t steps = (size_t)plan->step_count + 1, operands = (size_t)plan->operand_count + 1;
+    exec->outputs = calloc((size_t)plan->output_count + 1, sizeof *exec->outputs);
+    exec->operands = calloc(operands, sizeof *exec->operands);
+    exec->constants = aligned_alloc(ALIGNMENT, operands * sizeof *exec->constants);
+    exec->rows = calloc(steps, sizeof *exec->rows);
+    exec->calls = calloc(steps, sizeof *exec->calls);
+    exec->bound = calloc(steps, sizeof *exec->bound);
+    exec->phases = calloc(plan->phase_count, sizeof *exec->phases);
+    exec->times = exec->options.profile ? calloc(steps, sizeof *exec->times) : NULL;
+    if (!exec->outputs || !exec->operands || !exec->constants || !exec->rows || !exec->calls ||
+        !exec->bound || !exec->phases || (exec->options.profile && !exec->times))
+        return diag_fail(diag, (Where){0}, "out of memory for the steps of the plan");
+    return true;
+}
+
+static void *operand_address(Exec *exec, uint32_t index)
+{
+    const PlanOperand *operand = &exec->plan->operands[index];
+    ConstantSlot *constant = &exec->constants[index];
+    constant->value = operand->constant;
+    switch ((Region)operand->region) {
+    case REGION_W: return (void *)(uintptr_t)(exec->weights + operand->offset);
+    case REGION_KV: return exec->kv.bytes + operand->offset;
+    case REGION_ACT: return exec->act.bytes + operand->offset;
+    case REGION_IO:
+        return operand->offset < INPUT_COUNT ? exec->io_buffers[operand->offset]
+                                             : exec->outputs[operand->offset - INPUT_COUNT];
+    default: return &constant->value;
+    }
+}
+
+static void bind_addresses(Exec *exec)
+{
+    const Plan *plan = exec->plan;
+    for (uint32_t i = 0; i < plan->operand_count; i++) {
+        exec->operands[i].data = operand_address(exec, i);
+        exec->operands[i].dtype = (DType)plan->operands[i].dtype;
+        exec->operands[i].layout = (Layout)plan->operands[i].layout;
+        assert((uintptr_t)exec->operands[i].data % ALIGNMENT == 0);
+    }
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const PlanStep *step = &plan->steps[i];
+        KernelCall *call = &exec->calls[i];
+        exec->rows[i] = kernel_from_name(plan_string(plan, step->kernel));
+        call->results = &exec->operands[step->first_operand];
+        call->operands = call->results + step->result_count;
+        call->result_count = step->result_count;
+        call->operand_count = step->operand_count;
+        call->attributes = &step->attributes;
+        call->pages.page_bytes = plan->info.page_bytes;
+        call->pages.page_tokens = plan->info.page_tokens;
+        call->pages.pages_per_sequence = exec->pages_per_sequence;
+        const PlanOperand *operands = &plan->operands[step->first_operand];
+        for (int j = step->result_count; j < step->result_count + step->operand_count; j++)
+            if (operands[j].region == REGION_KV)
+                call->pages.kv_heads = (int32_t)operands[j].shape.dims[1].constant;
+    }
+}
+
+// Rows and columns of a phase's operands for values of the symbols. A state's rows are a page's
+// tokens.
+static void bind_shapes(Exec *exec, const PlanPhase *phase, const int64_t symbols[SYMBOL_COUNT])
+{
+    const Plan *plan = exec->plan;
+    for (uint32_t i = 0; i < phase->step_count; i++) {
+        const PlanStep *step = &plan->steps[phase->first_step + i];
+        uint32_t end = step->first_operand + step->result_count + step->operand_count;
+        for (uint32_t j = step->first_operand; j < end; j++) {
+            const PlanOperand *operand = &plan->operands[j];
+            const Shape *shape = &operand->shape;
+            KernelOperand *bound = &exec->operands[j];
+            bound->rows = shape_rows(shape, symbols);
+            bound->columns = shape_columns(shape, symbols);
+            if (operand->region == REGION_KV) {
+                bound->rows = plan->info.page_tokens;
+                bound->columns = shape->dims[1].constant * shape->dims[2].constant;
+            }
+        }
+    }
+}
+
+// A thread's scratch is what any step needs at its largest shapes in this binding.
+static bool make_scratch(Exec *exec, Diag *diag)
+{
+    const Plan *plan = exec->plan;
+    int64_t most = 0;
+    for (uint32_t i = 0; i < plan->phase_count; i++) {
+        const PlanPhase *phase = &plan->phases[i];
+        int64_t symbols[SYMBOL_COUNT];
+        largest_symbols(exec, phase, symbols);
+        bind_shapes(exec, phase, symbols);
+        for (uint32_t j = phase->first_step; j < phase->first_step + phase->step_count; j++) {
+            KernelScratch *scratch = exec->rows[j]->scratch;
+            int64_t bytes = scratch ? scratch(&exec->calls[j]) : 0;
+            most = bytes > most ? bytes : most;
+            most = plan->steps[j].scratch_bytes > most ? plan->steps[j].scratch_bytes : most;
+        }
+    }
+    exec->thread_scratch = round_up((size_t)most, SCRATCH_ALIGNMENT);
+    int64_t all = (int64_t)exec->thread_scratch * pool_threads(exec->pool);
+    return map_memory(&exec->scratch, all, "scratch of the threads", diag);
+}
+
+Exec *exec_open(const Plan *plan, const ExecOptions *options, Diag *diag)
+{
+    if (plan->phase_count == 0) {
+        diag_fail(diag, (Where){.file = plan->path}, "the plan holds a vocabulary and no model");
+        return NULL;
+    }
+    Exec *exec = calloc(1, sizeof *exec);
+    if (!exec) {
+        diag_fail(diag, (Where){.file = plan->path}, "out of memory");
+        return NULL;
+    }
+    exec->plan = plan;
+    bool good = settle_options(exec, options, diag) &&
+                (exec->pool = pool_open(options->threads, diag)) != NULL &&
+                make_tables(exec, diag) && make_arenas(exec, diag) && make_weights(exec, diag);
+    if (good) {
+        exec->options.threads = pool_threads(exec->pool);
+        bind_addresses(exec);
+        good = make_scratch(exec, diag);
+    }
+    if (!good) {
+        exec_close(exec);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < plan->phase_count; i++)
+        exec->phases[i].steps = &exec->bound[plan->phases[i].first_step];
+    return exec;
+}
+
+void exec_close(Exec *exec)
+{
+    if (!exec)
+        return;
+    pool_close(exec->pool);
+    unmap_memory(&exec->made);
+    unmap_memory(&exec->kv);
+    unmap_memory(&exec->act);
+    unmap_memory(&exec->scratch);
+    unmap_memory(&exec->io);
+    free(exec->outputs);
+    free(exec->constants);
+    free(exec->operands);
+    free(exec->rows);
+    free(exec->calls);
+    free(exec->bound);
+    free(exec->phases);
+    free(exec->times);
+    free(exec);
+}
+
+const ExecOptions *exec_options(const Exec *exec)
+{
+    return &exec->options;
+}
+
+int32_t exec_pages_per_sequence(const Exec *exec)
+{
+    return exec->pages_per_sequence;
+}
+
+int32_t *exec_input(Exec *exec, StepInput input)
+{
+    return (int32_t *)(void *)exec->io_buffers[input];
+}
+
+const float *exec_output(const Exec *exec, int32_t index)
+{
+    return (const float *)(const void *)exec->outputs[index];
+}
+
+int32_t exec_find_output(const Exec *exec, const char *name)
+{
+    for (uint32_t i = 0; i < exec->plan->output_count; i++)
+        if (strcmp(plan_string(exec->plan, exec->plan->outputs[i].name), name) == 0)
+            return (int32_t)i;
+    return -1;
+}
+
+ExecMemory exec_memory(const Exec *exec)
+{
+    const PlanInfo *info = &exec->plan->info;
+    return (ExecMemory){
+        .weights = info->w_bytes,
+        .kv = info->page_bytes * exec->pages_per_sequence * exec->options.sequences,
+        .act = (int64_t)exec->act.length,
+        .scratch = (int64_t)exec->scratch.length,
+        .io = (int64_t)exec->io.length,
+    };
+}
+
+const ExecTime *exec_times(const Exec *exec)
+{
+    return exec->times;
+}
+
+static void bind_phase(Exec *exec, BoundPhase *bound, const PlanPhase *phase, int64_t t, int64_t r,
+                       int64_t b)
+{
+    const int64_t symbols[SYMBOL_COUNT] = {t, r, b, exec->pages_per_sequence};
+    bind_shapes(exec, phase, symbols);
+    bool barrier = false;
+    bound->step_count = 0;
+    for (uint32_t i = phase->first_step; i < phase->first_step + phase->step_count; i++) {
+        const KernelRow *row = exec->rows[i];
+        barrier |= exec->plan->steps[i].barrier_before;
+        int64_t tiles = row->tiles(&exec->calls[i]);
+        if (tiles == 0)
+            continue;
+        bool first = bound->step_count == 0;
+        bound->steps[bound->step_count++] =
+            (BoundStep){&exec->calls[i], row->run, tiles, barrier && !first, i};
+        barrier = false;
+    }
+    bound->t = t;
+    bound->r = r;
+    bound->b = b;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+// The first tile of a thread's share; single tiles fall to thread 0, which is awake already.
+static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
+{
+    return (tiles * thread + threads - 1) / threads;
+}
+
+static void run_steps(void *context, int32_t thread, int32_t threads)
+{
+    Exec *exec = context;
+    const BoundPhase *phase = exec->current;
+    void *scratch = exec->scratch.bytes + (size_t)thread * exec->thread_scratch;
+    ExecTime *times = thread == 0 ? exec->times : NULL;
+    for (uint32_t i = 0; i < phase->step_count; i++) {
+        const BoundStep *step = &phase->steps[i];
+        int64_t begin = times ? now_ns() : 0;
+        if (step->barrier)
+            pool_barrier(exec->pool);
+        int64_t first = share(step->tiles, thread, threads);
+        int64_t last = share(step->tiles, thread + 1, threads);
+        if (first < last)
+            step->run(step->call, scratch, first, last);
+        if (times) {
+            times[step->step].ns += now_ns() - begin;
+            times[step->step].runs++;
+        }
+    }
+}
+
+void exec_run(Exec *exec, int64_t t, int64_t r, int64_t b)
+{
+    const Plan *plan = exec->plan;
+    assert(t >= 1 && t <= plan->info.batch);
+    assert(r >= 0 && r <= least(t, exec->options.rows_max));
+    assert(b >= 1 && b <= least(t, exec->options.sequences));
+    uint32_t index = 0;
+    while (plan->phases[index].bound_t < t)
+        index++;
+    BoundPhase *phase = &exec->phases[index];
+    if (phase->t != t || phase->r != r || phase->b != b)
+        bind_phase(exec, phase, &plan->phases[index], t, r, b);
+    exec->current = phase;
+    pool_run(exec->pool, run_steps, exec);
+}

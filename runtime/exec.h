@@ -1,0 +1,53 @@
+// An Exec is a Plan bound to memory and threads. Everything is allocated at open; a step allocates
+// nothing and decides nothing: it runs the steps of the first phase that is large enough.
+#ifndef RUNTIME_EXEC_H
+#define RUNTIME_EXEC_H
+
+#include "runtime/plan.h"
+
+typedef struct Exec Exec;
+
+typedef struct ExecOptions {
+    int32_t threads;   // 0: as many as this process may use
+    int64_t context;   // tokens a sequence can hold; 0: the model's
+    int32_t sequences; // 0: 1
+    int64_t rows_max;  // most rows of results in a step; 0: one a sequence
+    bool profile;      // add up each step's time
+} ExecOptions;
+
+// Bytes that a run holds, as far as it has touched them (kv is touched as sequences grow).
+typedef struct ExecMemory {
+    int64_t weights, kv, act, scratch, io;
+} ExecMemory;
+
+// Nanoseconds and runs of one step, as thread 0 saw them (the wait at its barrier included).
+typedef struct ExecTime {
+    int64_t ns, runs;
+} ExecTime;
+
+// The plan must have phases and outlive the Exec. NULL with a message when memory or a weight file
+// is missing.
+Exec *exec_open(const Plan *plan, const ExecOptions *options, Diag *diag);
+void exec_close(Exec *exec);
+
+// What was chosen for the options that were 0; rows_max is at most the plan's batch.
+const ExecOptions *exec_options(const Exec *exec);
+int32_t exec_pages_per_sequence(const Exec *exec);
+
+// The step's inputs, to be filled before exec_run. Whoever fills them keeps the ranges: tokens
+// below the vocabulary size, sequences below b, rows below t, positions on pages that the table
+// names.
+int32_t *exec_input(Exec *exec, StepInput input);
+// Runs a step of t tokens (1 … batch) of b sequences (1 … sequences) that asks for r rows (0 …
+// rows_max).
+void exec_run(Exec *exec, int64_t t, int64_t r, int64_t b);
+// The rows of an output, one after another; valid until the next run.
+const float *exec_output(const Exec *exec, int32_t index);
+// Index of a named output, -1 if the plan has none.
+int32_t exec_find_output(const Exec *exec, const char *name);
+
+ExecMemory exec_memory(const Exec *exec);
+// One for each step of the plan; NULL unless profiling.
+const ExecTime *exec_times(const Exec *exec);
+
+#endif

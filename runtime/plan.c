@@ -1,0 +1,394 @@
+// Opening plans: map, check the header and the sections' places and hashes, then let the checker
+// look at what the tables say.
+//
+// The mapping begins at an address that is a multiple of 2 MiB, as DATA does in the file, so that
+// the system can map weights with 2 MiB pages.
+#include "runtime/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernels/kernel.h"
+#include "runtime/plan_file.h"
+
+const uint32_t plan_item_bytes[SECTION_COUNT] = {
+    [SECTION_STRINGS] = 1,
+    [SECTION_INFO] = sizeof(PlanInfo),
+    [SECTION_FILES] = sizeof(PlanFile),
+    [SECTION_TENSORS] = sizeof(PlanTensor),
+    [SECTION_RECIPES] = sizeof(PlanRecipe),
+    [SECTION_WEIGHTS] = sizeof(PlanWeight),
+    [SECTION_STATES] = sizeof(PlanState),
+    [SECTION_PHASES] = sizeof(PlanPhase),
+    [SECTION_STEPS] = sizeof(PlanStep),
+    [SECTION_OPERANDS] = sizeof(PlanOperand),
+    [SECTION_OUTPUTS] = sizeof(PlanOutput),
+    [SECTION_VOCABULARY] = sizeof(PlanVocabulary),
+    [SECTION_PIECES] = 1,
+    [SECTION_PIECE_OFFSETS] = sizeof(uint32_t),
+    [SECTION_PIECE_SCORES] = sizeof(float),
+    [SECTION_PIECE_TYPES] = 1,
+    [SECTION_MERGES] = 2 * sizeof(int32_t),
+    [SECTION_LOOKUP] = sizeof(int32_t),
+    [SECTION_DATA] = 1,
+};
+
+const char *const plan_section_names[SECTION_COUNT] = {
+    "strings",      "info",        "files",    "tensors", "recipes",    "weights", "states",
+    "phases",       "steps",       "operands", "outputs", "vocabulary", "pieces",  "piece offsets",
+    "piece scores", "piece types", "merges",   "lookup",  "data",
+};
+
+#define FIELD(section, Type, member)                                                               \
+    {                                                                                              \
+        SECTION_##section, offsetof(Type, member)                                                  \
+    }
+const PlanStringField plan_string_fields[PLAN_STRING_FIELDS] = {
+    FIELD(INFO, PlanInfo, name),
+    FIELD(INFO, PlanInfo, architecture),
+    FIELD(INFO, PlanInfo, target),
+    FIELD(INFO, PlanInfo, command),
+    FIELD(INFO, PlanInfo, compiler),
+    FIELD(INFO, PlanInfo, kv),
+    FIELD(INFO, PlanInfo, act),
+    FIELD(FILES, PlanFile, path),
+    FIELD(TENSORS, PlanTensor, name),
+    FIELD(WEIGHTS, PlanWeight, name),
+    FIELD(STATES, PlanState, name),
+    FIELD(PHASES, PlanPhase, name),
+    FIELD(STEPS, PlanStep, kernel),
+    FIELD(STEPS, PlanStep, location),
+    FIELD(OPERANDS, PlanOperand, name),
+    FIELD(OUTPUTS, PlanOutput, name),
+    FIELD(VOCABULARY, PlanVocabulary, pre_tokenizer),
+    FIELD(VOCABULARY, PlanVocabulary, chat_template),
+};
+#undef FIELD
+
+PlanTable plan_table(const Plan *plan, PlanSection section)
+{
+    switch (section) {
+    case SECTION_INFO: return (PlanTable){&plan->info, 1};
+    case SECTION_FILES: return (PlanTable){plan->files, plan->file_count};
+    case SECTION_TENSORS: return (PlanTable){plan->tensors, plan->tensor_count};
+    case SECTION_RECIPES: return (PlanTable){plan->recipes, plan->recipe_count};
+    case SECTION_WEIGHTS: return (PlanTable){plan->weights, plan->weight_count};
+    case SECTION_STATES: return (PlanTable){plan->states, plan->state_count};
+    case SECTION_PHASES: return (PlanTable){plan->phases, plan->phase_count};
+    case SECTION_STEPS: return (PlanTable){plan->steps, plan->step_count};
+    case SECTION_OPERANDS: return (PlanTable){plan->operands, plan->operand_count};
+    case SECTION_OUTPUTS: return (PlanTable){plan->outputs, plan->output_count};
+    default: return (PlanTable){NULL, 0};
+    }
+}
+
+static uint64_t round_up(uint64_t value, uint64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+void plan_place_sections(PlanHeader *header)
+{
+    uint64_t end = sizeof *header;
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        PlanSectionEntry *entry = &header->sections[i];
+        bool far = i == SECTION_DATA && entry->bytes > 0;
+        entry->offset = round_up(end, far ? PLAN_DATA_ALIGNMENT : PLAN_ALIGNMENT);
+        if (entry->bytes > 0)
+            end = entry->offset + entry->bytes;
+    }
+    header->file_bytes = end;
+}
+
+Hash128 plan_header_hash(const PlanHeader *header)
+{
+    return hash128(header, offsetof(PlanHeader, hash));
+}
+
+bool plan_hash_equal(Hash128 a, Hash128 b)
+{
+    return a.low == b.low && a.high == b.high;
+}
+
+bool plan_refuse(const Plan *plan, Diag *diag, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return diag_fail(diag, (Where){.file = plan->path}, "%s", text);
+}
+
+const char *plan_string(const Plan *plan, PlanString string)
+{
+    return plan->strings + string;
+}
+
+static bool refuse_cut(const Plan *plan, uint64_t have, uint64_t want, Diag *diag)
+{
+    return plan_refuse(plan, diag,
+                       "the plan is cut short: %llu of %llu bytes: copy or make it again",
+                       (unsigned long long)have, (unsigned long long)want);
+}
+
+// The command in a plan of another format, as far as what all formats share can be read; else "".
+static void read_foreign_command(int file, const PlanHeader *header, char command[512])
+{
+    const PlanSectionEntry *strings = &header->sections[SECTION_STRINGS];
+    const PlanSectionEntry *info = &header->sections[SECTION_INFO];
+    PlanString offset = 0;
+    command[0] = 0;
+    off_t place = (off_t)(info->offset + offsetof(PlanInfo, command));
+    if (pread(file, &offset, sizeof offset, place) != sizeof offset || offset >= strings->bytes)
+        return;
+    ssize_t got = pread(file, command, 511, (off_t)(strings->offset + offset));
+    command[got > 0 ? got : 0] = 0;
+    for (const char *c = command; *c; c++)
+        if ((unsigned char)*c < ' ')
+            command[0] = 0;
+}
+
+static bool refuse_format(const Plan *plan, int file, const PlanHeader *header, Diag *diag)
+{
+    char command[512];
+    read_foreign_command(file, header, command);
+    return plan_refuse(plan, diag,
+                       "a plan of format %u, this program reads format %d: make it again%s%s",
+                       header->format, PLAN_FORMAT, command[0] ? " with: " : "", command);
+}
+
+// Reads and checks the header; afterwards every section lies inside the file at its only place.
+static bool read_header(const Plan *plan, int file, uint64_t file_bytes, PlanHeader *header,
+                        Diag *diag)
+{
+    memset(header, 0, sizeof *header);
+    ssize_t got = pread(file, header, sizeof *header, 0);
+    if (got < 8 || memcmp(header->magic, PLAN_MAGIC, sizeof header->magic) != 0)
+        return plan_refuse(plan, diag, "not a plan (a plan begins with \"%s\")", PLAN_MAGIC);
+    if (header->format != PLAN_FORMAT && got >= (ssize_t)offsetof(PlanHeader, hash))
+        return refuse_format(plan, file, header, diag);
+    if (got < (ssize_t)sizeof *header)
+        return refuse_cut(plan, file_bytes, sizeof *header, diag);
+    if (!plan_hash_equal(header->hash, plan_header_hash(header)))
+        return plan_refuse(plan, diag, "the plan's header is damaged: make the plan again");
+    if (header->file_bytes != file_bytes)
+        return refuse_cut(plan, file_bytes, header->file_bytes, diag);
+    PlanHeader placed = *header;
+    for (int i = 0; i < SECTION_COUNT; i++)
+        if (header->sections[i].bytes > file_bytes ||
+            header->sections[i].bytes % plan_item_bytes[i] != 0 ||
+            (i != SECTION_DATA && header->sections[i].bytes > INT32_MAX))
+            return plan_refuse(plan, diag, "section %s has an impossible size",
+                               plan_section_names[i]);
+    plan_place_sections(&placed);
+    if (header->header_bytes != sizeof *header || memcmp(&placed, header, sizeof placed) != 0)
+        return plan_refuse(plan, diag, "the plan's sections are not where they must be");
+    return true;
+}
+
+// Maps the file at a multiple of 2 MiB.
+static const void *map_aligned(int file, uint64_t bytes)
+{
+    size_t reserved = (size_t)bytes + PLAN_DATA_ALIGNMENT;
+    char *space =
+        mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (space == MAP_FAILED)
+        return NULL;
+    char *base = space + (PLAN_DATA_ALIGNMENT - (uintptr_t)space % PLAN_DATA_ALIGNMENT) %
+                             PLAN_DATA_ALIGNMENT;
+    if (mmap(base, (size_t)bytes, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) == MAP_FAILED) {
+        munmap(space, reserved);
+        return NULL;
+    }
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *end = base + round_up(bytes, page);
+    if (base > space)
+        munmap(space, (size_t)(base - space));
+    if (space + reserved > end)
+        munmap(end, (size_t)(space + reserved - end));
+    return base;
+}
+
+static bool check_section_hashes(const Plan *plan, const PlanHeader *header, Diag *diag)
+{
+    const char *base = plan->mapping;
+    for (int i = 0; i < SECTION_DATA; i++) {
+        const PlanSectionEntry *entry = &header->sections[i];
+        if (!plan_hash_equal(entry->hash, hash128(base + entry->offset, entry->bytes)))
+            return plan_refuse(plan, diag, "section %s of the plan is damaged: make the plan again",
+                               plan_section_names[i]);
+    }
+    return true;
+}
+
+static const void *section_items(const Plan *plan, PlanSection section, uint32_t *count)
+{
+    const PlanHeader *header = plan->mapping;
+    const PlanSectionEntry *entry = &header->sections[section];
+    if (count)
+        *count = (uint32_t)(entry->bytes / plan_item_bytes[section]);
+    return (const char *)plan->mapping + entry->offset;
+}
+
+// Gives the vocabulary's pointers, after checking that every array is as long as the counts say.
+static bool map_vocabulary(Plan *plan, Diag *diag)
+{
+    uint32_t count, bytes, offsets, scores, types, merges, lookup;
+    const PlanVocabulary *from = section_items(plan, SECTION_VOCABULARY, &count);
+    Vocabulary *to = &plan->vocabulary;
+    to->bytes = section_items(plan, SECTION_PIECES, &bytes);
+    to->offsets = section_items(plan, SECTION_PIECE_OFFSETS, &offsets);
+    to->scores = section_items(plan, SECTION_PIECE_SCORES, &scores);
+    to->types = section_items(plan, SECTION_PIECE_TYPES, &types);
+    to->merges = section_items(plan, SECTION_MERGES, &merges);
+    to->lookup = section_items(plan, SECTION_LOOKUP, &lookup);
+    if (count != (plan->info.has_vocabulary ? 1u : 0u))
+        return plan_refuse(plan, diag, "the plan's vocabulary is missing or not announced");
+    if (count == 0)
+        return true;
+    if (from->count <= 0 || from->merge_count < 0 || offsets != (uint32_t)from->count + 1 ||
+        scores != (uint32_t)from->count || types != (uint32_t)from->count ||
+        merges != (uint32_t)from->merge_count || lookup == 0 || lookup - 1 != from->lookup_mask ||
+        bytes != to->offsets[from->count])
+        return plan_refuse(plan, diag, "the vocabulary's sizes do not agree");
+    if (from->pre_tokenizer >= plan->string_bytes || from->chat_template >= plan->string_bytes)
+        return plan_refuse(plan, diag, "the vocabulary names a text outside of the strings");
+    if (from->add_bos > 1 || from->add_eos > 1 || from->add_space_prefix > 1 ||
+        from->remove_extra_whitespaces > 1)
+        return plan_refuse(plan, diag, "the vocabulary has a flag that is neither 0 nor 1");
+    to->kind = (VocabularyKind)from->kind;
+    to->count = from->count;
+    to->merge_count = from->merge_count;
+    to->lookup_mask = from->lookup_mask;
+    to->bos = from->bos;
+    to->eos = from->eos;
+    to->unknown = from->unknown;
+    to->padding = from->padding;
+    to->end_count = from->end_count;
+    memcpy(to->ends, from->ends, sizeof to->ends);
+    to->add_bos = from->add_bos;
+    to->add_eos = from->add_eos;
+    to->add_space_prefix = from->add_space_prefix;
+    to->remove_extra_whitespaces = from->remove_extra_whitespaces;
+    to->pre_tokenizer = plan_string(plan, from->pre_tokenizer);
+    to->chat_template = plan_string(plan, from->chat_template);
+    return true;
+}
+
+static bool map_tables(Plan *plan, Diag *diag)
+{
+    uint32_t string_bytes, infos;
+    plan->strings = section_items(plan, SECTION_STRINGS, &string_bytes);
+    plan->string_bytes = string_bytes;
+    const PlanInfo *info = section_items(plan, SECTION_INFO, &infos);
+    if (infos != 1)
+        return plan_refuse(plan, diag, "the plan has %u info records instead of one", infos);
+    plan->info = *info;
+    plan->files = section_items(plan, SECTION_FILES, &plan->file_count);
+    plan->tensors = section_items(plan, SECTION_TENSORS, &plan->tensor_count);
+    plan->recipes = section_items(plan, SECTION_RECIPES, &plan->recipe_count);
+    plan->weights = section_items(plan, SECTION_WEIGHTS, &plan->weight_count);
+    plan->states = section_items(plan, SECTION_STATES, &plan->state_count);
+    plan->phases = section_items(plan, SECTION_PHASES, &plan->phase_count);
+    plan->steps = section_items(plan, SECTION_STEPS, &plan->step_count);
+    plan->operands = section_items(plan, SECTION_OPERANDS, &plan->operand_count);
+    plan->outputs = section_items(plan, SECTION_OUTPUTS, &plan->output_count);
+    const PlanHeader *header = plan->mapping;
+    uint64_t data_bytes = header->sections[SECTION_DATA].bytes;
+    if (plan->info.has_data > 1 || plan->info.has_vocabulary > 1 || plan->info.w_bytes < 0 ||
+        data_bytes != (plan->info.has_data ? (uint64_t)plan->info.w_bytes : 0))
+        return plan_refuse(plan, diag,
+                           "the size of the weight data is not what the plan announces");
+    plan->data = plan->info.has_data ? section_items(plan, SECTION_DATA, NULL) : NULL;
+    return map_vocabulary(plan, diag);
+}
+
+static bool check_target(const Plan *plan, Diag *diag)
+{
+    Target target = target_from_name(plan_string(plan, plan->info.target));
+    if (plan->phase_count > 0 && target > target_native())
+        return plan_refuse(
+            plan, diag, "the plan is for %s, this CPU has %s: compile it again with --target=%s",
+            target_names[target], target_names[target_native()], target_names[target_native()]);
+    return true;
+}
+
+static bool open_file(Plan *plan, int file, Diag *diag)
+{
+    struct stat status;
+    if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
+        return plan_refuse(plan, diag, "not a regular file");
+    PlanHeader header;
+    if (!read_header(plan, file, (uint64_t)status.st_size, &header, diag))
+        return false;
+    plan->mapping = map_aligned(file, header.file_bytes);
+    plan->mapping_bytes = header.file_bytes;
+    if (!plan->mapping)
+        return plan_refuse(plan, diag, "cannot map the file: %s", strerror(errno));
+    return check_section_hashes(plan, &header, diag) && map_tables(plan, diag) &&
+           plan_check(plan, diag) && check_target(plan, diag);
+}
+
+Plan *plan_open(const char *path, Diag *diag)
+{
+    Where where = {.file = path};
+    Plan *plan = calloc(1, sizeof *plan);
+    char *name = plan ? strdup(path) : NULL;
+    if (!name) {
+        free(plan);
+        diag_fail(diag, where, "out of memory");
+        return NULL;
+    }
+    plan->path = name;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool good =
+        file >= 0 ? open_file(plan, file, diag) : diag_fail(diag, where, "%s", strerror(errno));
+    if (file >= 0)
+        close(file);
+    if (!good) {
+        plan_close(plan);
+        return NULL;
+    }
+    return plan;
+}
+
+void plan_close(Plan *plan)
+{
+    if (!plan)
+        return;
+    if (plan->mapping)
+        munmap((void *)(uintptr_t)plan->mapping, (size_t)plan->mapping_bytes);
+    free((void *)(uintptr_t)plan->path);
+    free(plan);
+}
+
+bool plan_is_plan(const char *path)
+{
+    char magic[sizeof PLAN_MAGIC - 1];
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    ssize_t got = read(file, magic, sizeof magic);
+    close(file);
+    return got == sizeof magic && memcmp(magic, PLAN_MAGIC, sizeof magic) == 0;
+}
+
+bool plan_check_data(const Plan *plan, Diag *diag)
+{
+    if (!plan->mapping || !plan->data)
+        return true;
+    const PlanHeader *header = plan->mapping;
+    const PlanSectionEntry *entry = &header->sections[SECTION_DATA];
+    if (!plan_hash_equal(entry->hash, hash128(plan->data, entry->bytes)))
+        return plan_refuse(plan, diag, "the weight data is damaged: make the plan again with: %s",
+                           plan_string(plan, plan->info.command));
+    return true;
+}

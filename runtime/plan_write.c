@@ -1,0 +1,342 @@
+// Writing plans: the front (header and tables) is put together in memory, DATA is made window by
+// window.
+//
+// Windows are written whole from a buffer aligned to 2 MiB: a file written in such pieces gets
+// large folios, which a mapping can then use as 2 MiB pages (written in small pieces it reads 15 %
+// slower). Panels that cross a window's end are made whole and their rest is carried to the next
+// window.
+//
+// Equal plans give equal bytes: strings are laid down again in the order in which the tables name
+// them, padding is zero, and embedded plans name files by base name only.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/plan_file.h"
+#include "runtime/weights.h"
+
+enum { WINDOW_BYTES = 64 << 20, TEMPORARY_TRIES = 100 };
+
+typedef struct Writer {
+    const Plan *plan;
+    const char *path;
+    char temporary[4096];
+    int file;
+    PlanHeader header;
+    PlanVocabulary vocabulary;
+    Text strings;
+    PlanString *moved; // new place of the string at each old one; 0: not laid down yet
+    char *front;       // the file up to DATA
+    PlanProgress *progress;
+    void *progress_context;
+    Diag *diag;
+} Writer;
+
+static bool fail(Writer *writer, const char *what, int error)
+{
+    return diag_fail(writer->diag, (Where){.file = writer->path}, "%s: %s", what, strerror(error));
+}
+
+static PlanString lay_text(Writer *writer, const char *text)
+{
+    if (!text || !text[0])
+        return 0;
+    PlanString place = (PlanString)writer->strings.length;
+    text_append(&writer->strings, text, strlen(text) + 1);
+    return place;
+}
+
+static PlanString lay_string(Writer *writer, PlanString old, bool base_name)
+{
+    const char *text = plan_string(writer->plan, old);
+    const char *slash = base_name ? strrchr(text, '/') : NULL;
+    if (slash)
+        return lay_text(writer, slash + 1);
+    if (!writer->moved[old])
+        writer->moved[old] = lay_text(writer, text);
+    return writer->moved[old];
+}
+
+static void *section_start(const Writer *writer, PlanSection section)
+{
+    return writer->front + writer->header.sections[section].offset;
+}
+
+// Moves the strings of one section's items, which lie in the front already.
+static void lay_strings_of(Writer *writer, PlanSection section)
+{
+    uint64_t count = writer->header.sections[section].bytes / plan_item_bytes[section];
+    bool base_names = section == SECTION_FILES && writer->plan->info.has_data;
+    for (int i = 0; i < PLAN_STRING_FIELDS; i++) {
+        if (plan_string_fields[i].section != section || section == SECTION_VOCABULARY)
+            continue;
+        char *field = (char *)section_start(writer, section) + plan_string_fields[i].offset;
+        for (uint64_t item = 0; item < count; item++, field += plan_item_bytes[section]) {
+            PlanString string;
+            memcpy(&string, field, sizeof string);
+            string = lay_string(writer, string, base_names);
+            memcpy(field, &string, sizeof string);
+        }
+    }
+}
+
+static void clean_shape(Shape *shape)
+{
+    Shape copy = *shape;
+    memset(shape, 0, sizeof *shape);
+    shape->rank = copy.rank;
+    for (int i = 0; i < copy.rank; i++)
+        shape->dims[i] = copy.dims[i];
+}
+
+// What the structs hold besides their meaning: holes, and in embedded plans the files' times.
+static void clean_tables(Writer *writer)
+{
+    const Plan *plan = writer->plan;
+    PlanOperand *operands = section_start(writer, SECTION_OPERANDS);
+    PlanOutput *outputs = section_start(writer, SECTION_OUTPUTS);
+    PlanFile *files = section_start(writer, SECTION_FILES);
+    for (uint32_t i = 0; i < plan->operand_count; i++)
+        clean_shape(&operands[i].shape);
+    for (uint32_t i = 0; i < plan->output_count; i++)
+        clean_shape(&outputs[i].shape);
+    for (uint32_t i = 0; i < plan->file_count && plan->info.has_data; i++)
+        files[i].modified_ns = 0;
+}
+
+static PlanVocabulary flat_vocabulary(Writer *writer)
+{
+    const Vocabulary *from = &writer->plan->vocabulary;
+    PlanVocabulary to = {
+        .kind = from->kind,
+        .count = from->count,
+        .merge_count = from->merge_count,
+        .lookup_mask = from->lookup_mask,
+        .bos = from->bos,
+        .eos = from->eos,
+        .unknown = from->unknown,
+        .padding = from->padding,
+        .end_count = from->end_count,
+        .add_bos = from->add_bos,
+        .add_eos = from->add_eos,
+        .add_space_prefix = from->add_space_prefix,
+        .remove_extra_whitespaces = from->remove_extra_whitespaces,
+        .pre_tokenizer = lay_text(writer, from->pre_tokenizer),
+        .chat_template = lay_text(writer, from->chat_template),
+    };
+    memcpy(to.ends, from->ends, (size_t)from->end_count * sizeof *to.ends);
+    return to;
+}
+
+// The bytes of a vocabulary's section as they stand in memory.
+static PlanTable vocabulary_table(const Writer *writer, PlanSection section)
+{
+    const Vocabulary *vocabulary = &writer->plan->vocabulary;
+    uint64_t count = (uint64_t)vocabulary->count;
+    if (!writer->plan->info.has_vocabulary)
+        return (PlanTable){NULL, 0};
+    switch (section) {
+    case SECTION_VOCABULARY: return (PlanTable){&writer->vocabulary, 1};
+    case SECTION_PIECES: return (PlanTable){vocabulary->bytes, vocabulary->offsets[count]};
+    case SECTION_PIECE_OFFSETS: return (PlanTable){vocabulary->offsets, count + 1};
+    case SECTION_PIECE_SCORES: return (PlanTable){vocabulary->scores, count};
+    case SECTION_PIECE_TYPES: return (PlanTable){vocabulary->types, count};
+    case SECTION_MERGES: return (PlanTable){vocabulary->merges, (uint64_t)vocabulary->merge_count};
+    case SECTION_LOOKUP:
+        return (PlanTable){vocabulary->lookup, (uint64_t)vocabulary->lookup_mask + 1};
+    default: return (PlanTable){NULL, 0};
+    }
+}
+
+static PlanTable table_of(const Writer *writer, PlanSection section)
+{
+    return section < SECTION_VOCABULARY ? plan_table(writer->plan, section)
+                                        : vocabulary_table(writer, section);
+}
+
+// Strings are the first section but their size is known last: the tables are laid down without
+// them, and moved behind them by place_front.
+static bool make_front(Writer *writer)
+{
+    const Plan *plan = writer->plan;
+    PlanHeader *header = &writer->header;
+    text_append(&writer->strings, "", 1);
+    if (plan->info.has_vocabulary)
+        writer->vocabulary = flat_vocabulary(writer);
+    for (int i = 0; i < SECTION_DATA; i++)
+        header->sections[i].bytes = table_of(writer, (PlanSection)i).count * plan_item_bytes[i];
+    plan_place_sections(header);
+    writer->front = calloc(1, header->file_bytes);
+    writer->moved = calloc(plan->string_bytes, sizeof *writer->moved);
+    if (!writer->front || !writer->moved)
+        return fail(writer, "cannot write the plan", ENOMEM);
+    for (int i = 0; i < SECTION_DATA; i++)
+        if (header->sections[i].bytes > 0)
+            memcpy(section_start(writer, (PlanSection)i), table_of(writer, (PlanSection)i).items,
+                   header->sections[i].bytes);
+    clean_tables(writer);
+    for (int i = 0; i < SECTION_DATA; i++)
+        lay_strings_of(writer, (PlanSection)i);
+    return true;
+}
+
+// The front with the strings in it, padded up to DATA.
+static bool place_front(Writer *writer)
+{
+    PlanHeader *header = &writer->header, before = *header;
+    header->sections[SECTION_STRINGS].bytes = writer->strings.length;
+    if (writer->plan->info.has_data)
+        header->sections[SECTION_DATA].bytes = (uint64_t)writer->plan->info.w_bytes;
+    plan_place_sections(header);
+    bool has_data = header->sections[SECTION_DATA].bytes > 0;
+    uint64_t bytes = has_data ? header->sections[SECTION_DATA].offset : header->file_bytes;
+    char *front = calloc(1, bytes);
+    if (!front)
+        return fail(writer, "cannot write the plan", ENOMEM);
+    memcpy(front + header->sections[SECTION_STRINGS].offset, writer->strings.bytes,
+           writer->strings.length);
+    for (int i = SECTION_INFO; i < SECTION_DATA; i++)
+        if (header->sections[i].bytes > 0)
+            memcpy(front + header->sections[i].offset, writer->front + before.sections[i].offset,
+                   header->sections[i].bytes);
+    free(writer->front);
+    writer->front = front;
+    for (int i = 0; i < SECTION_DATA; i++)
+        header->sections[i].hash =
+            hash128(front + header->sections[i].offset, header->sections[i].bytes);
+    return true;
+}
+
+static bool write_all(Writer *writer, const char *bytes, uint64_t count, uint64_t offset)
+{
+    while (count > 0) {
+        ssize_t wrote = pwrite(writer->file, bytes, count, (off_t)offset);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return fail(writer, "cannot write the plan", wrote < 0 ? errno : ENOSPC);
+        bytes += wrote;
+        offset += (uint64_t)wrote;
+        count -= (uint64_t)wrote;
+    }
+    return true;
+}
+
+// `window` has room for a window and a panel; it is zero where nothing was carried.
+static bool write_windows(Writer *writer, const Weights *weights, Pool *pool, char *window)
+{
+    PlanSectionEntry *data = &writer->header.sections[SECTION_DATA];
+    uint64_t room = WINDOW_BYTES + (uint64_t)weights_panel_most(weights);
+    HashStream *stream = hash_stream_begin();
+    bool good = true;
+    for (uint64_t begin = 0; begin < data->bytes && good; begin += WINDOW_BYTES) {
+        uint64_t rest = data->bytes - begin, count = rest < WINDOW_BYTES ? rest : WINDOW_BYTES;
+        good = weights_make(weights, pool, (int64_t)begin, (int64_t)(begin + count), window,
+                            writer->diag) &&
+               write_all(writer, window, count, data->offset + begin);
+        hash_stream_add(stream, window, count);
+        memmove(window, window + WINDOW_BYTES, room - WINDOW_BYTES);
+        memset(window + (room - WINDOW_BYTES), 0, WINDOW_BYTES);
+        if (good && writer->progress)
+            writer->progress(writer->progress_context, begin + count, data->bytes);
+    }
+    data->hash = hash_stream_end(stream);
+    return good;
+}
+
+static bool write_data(Writer *writer)
+{
+    Weights *weights = weights_open(writer->plan, writer->diag);
+    Pool *pool = weights ? pool_open(0, writer->diag) : NULL;
+    bool good = pool != NULL;
+    if (good) {
+        size_t panel = ((size_t)weights_panel_most(weights) + PLAN_DATA_ALIGNMENT - 1) /
+                       PLAN_DATA_ALIGNMENT * PLAN_DATA_ALIGNMENT;
+        char *window = aligned_alloc(PLAN_DATA_ALIGNMENT, WINDOW_BYTES + panel);
+        if (window) {
+            madvise(window, WINDOW_BYTES + panel, MADV_HUGEPAGE);
+            memset(window, 0, WINDOW_BYTES + panel);
+        }
+        good = window ? write_windows(writer, weights, pool, window)
+                      : fail(writer, "cannot pack weights", ENOMEM);
+        free(window);
+    }
+    pool_close(pool);
+    weights_close(weights);
+    return good;
+}
+
+static bool write_front(Writer *writer)
+{
+    PlanHeader *header = &writer->header;
+    PlanSectionEntry *data = &header->sections[SECTION_DATA];
+    if (data->bytes == 0)
+        data->hash = hash128("", 0);
+    header->hash = plan_header_hash(header);
+    memcpy(writer->front, header, sizeof *header);
+    return write_all(writer, writer->front, data->bytes > 0 ? data->offset : header->file_bytes, 0);
+}
+
+// A new file beside the path, so that the rename stays within one file system.
+static bool open_temporary(Writer *writer)
+{
+    struct stat status;
+    if (stat(writer->path, &status) == 0 && !S_ISREG(status.st_mode))
+        return diag_fail(writer->diag, (Where){.file = writer->path},
+                         "not a regular file: a plan is written to a file of its own");
+    for (int i = 0; i < TEMPORARY_TRIES; i++) {
+        int length = snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld-%d.part",
+                              writer->path, (long)getpid(), i);
+        if (length >= (int)sizeof writer->temporary)
+            return fail(writer, "cannot write the plan", ENAMETOOLONG);
+        writer->file = open(writer->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (writer->file >= 0)
+            return true;
+        if (errno != EEXIST)
+            break;
+    }
+    return fail(writer, "cannot write the plan", errno);
+}
+
+static bool write_file(Writer *writer)
+{
+    if (!open_temporary(writer))
+        return false;
+    bool good = (writer->header.sections[SECTION_DATA].bytes == 0 || write_data(writer)) &&
+                write_front(writer);
+    if (close(writer->file) != 0 && good)
+        good = fail(writer, "cannot write the plan", errno);
+    if (good && rename(writer->temporary, writer->path) != 0)
+        good = fail(writer, "cannot rename the finished plan", errno);
+    if (!good)
+        unlink(writer->temporary);
+    return good;
+}
+
+bool plan_write(const Plan *plan, const char *path, PlanProgress *progress, void *context,
+                Diag *diag)
+{
+    Writer *writer = calloc(1, sizeof *writer);
+    if (!writer)
+        return diag_fail(diag, (Where){.file = path}, "out of memory");
+    writer->plan = plan;
+    writer->path = path;
+    writer->progress = progress;
+    writer->progress_context = context;
+    writer->diag = diag;
+    writer->header.format = PLAN_FORMAT;
+    writer->header.header_bytes = sizeof writer->header;
+    memcpy(writer->header.magic, PLAN_MAGIC, sizeof writer->header.magic);
+    bool good =
+        plan_check(plan, diag) && make_front(writer) && place_front(writer) && write_file(writer);
+    text_free(&writer->strings);
+    free(writer->moved);
+    free(writer->front);
+    free(writer);
+    return good;
+}

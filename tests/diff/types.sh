@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Every weight type, on the trained weights of examples/tiny requantised: logits against goldens
+# of the independent oracle, unoptimised, optimised in f32 on every target, and with the default
+# options within a bound for the type. `mixed` has matrices of one merge in several types; `freqs`
+# has Llama 3's rope.
+#
+# REPORT=1 prints every measured difference. tests/e2e/goldens/make.sh makes the goldens.
+. tests/e2e/common.bash
+
+compare=$(tool compare) || { fail "tests/e2e/compare.c does not build"; finish; }
+requantise=$(tool requantise) || { fail "tests/e2e/requantise.c does not build"; finish; }
+
+check() { # what, npy, golden, bound
+    local said
+    said=$("$compare" "$2" "$3" "$4" 2>&1) || fail "$1: $said; the bound is $4"
+    [ -z "${REPORT-}" ] || echo "$1: $said"
+}
+
+one_type() { # name, type, pairs of rope_freqs or none, bound with the default options
+    local type=$1 target ids golden=$goldens/tiny-$1.16.golden file=$work/$1.gguf
+    "$requantise" "$tiny" "$file" "$2" ${3:+"$3"} || { fail "requantise $*"; return; }
+    [ -e "$golden" ] || { fail "no $golden; tests/e2e/goldens/make.sh tiny makes it"; return; }
+    ids=$(golden_ids "$golden")
+    compile "$file" -O0 --target=ref --kv=f32 -o "$work/plan" &&
+        logits "$work/npy" "$work/plan" --ids "$ids" &&
+        check "$type -O0 ref" "$work/npy" "$golden" 1e-3
+    for target in $(targets); do
+        compile "$file" --target="$target" --kv=f32 --act=f32 -o "$work/plan" &&
+            logits "$work/npy" "$work/plan" --ids "$ids" &&
+            check "$type $target f32" "$work/npy" "$golden" 2e-3
+    done
+    compile "$file" -o "$work/plan" && logits "$work/npy" "$work/plan" --ids "$ids" &&
+        check "$type defaults" "$work/npy" "$golden" "$4"
+}
+
+skip_targets
+# Keys and values in half precision are all that f32, f16 and bf16 lose; the others also round the
+# input of each matmul to 8 bits, in blocks of 32 (q8_0, q4_0) or 256 (q6_k).
+one_type f32 f32 '' 0.02
+one_type f16 f16 '' 0.02
+one_type bf16 bf16 '' 0.02
+one_type q8_0 q8_0 '' 0.2
+one_type q4_0 q4_0 '' 0.2
+one_type q6_k q6_k '' 0.3
+one_type mixed mixed '' 0.3
+one_type freqs f32 $(($(hyperparameter "$tiny" rope.dimension_count) / 2)) 0.02
+finish

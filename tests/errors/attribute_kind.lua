@@ -1,0 +1,1 @@
+local angles = rope_table(pos, {dims = 32.5, theta = 10000})

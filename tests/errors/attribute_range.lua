@@ -1,0 +1,1 @@
+local angles = rope_table(pos, {dims = 32, theta = 1e39})

@@ -1,0 +1,1 @@
+local angles = rope_table(pos, {32, 10000})

@@ -1,0 +1,1 @@
+model.describe {contxt = 128, vocabulary = 32}

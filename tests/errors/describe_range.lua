@@ -1,0 +1,1 @@
+model.describe {context = 0, vocabulary = 32}

@@ -1,0 +1,4 @@
+local function refuse()
+    error("biases are not supported", 2)
+end
+refuse()

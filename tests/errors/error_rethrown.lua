@@ -1,0 +1,4 @@
+local done, message = pcall(function()
+    error("first")
+end)
+error(message, 0)

@@ -1,0 +1,1 @@
+local n = model.hyperparameters.embeding_length

@@ -1,0 +1,1 @@
+local keys, values = kv_state("k0", "v0", {heads = 0, dim = 32})

@@ -1,0 +1,1 @@
+local text = ("x"):rep(nil)

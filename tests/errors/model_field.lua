@@ -1,0 +1,1 @@
+local q = model.wieght("blk.0.attn_q.weight", {64, 64})

@@ -1,0 +1,1 @@
+named("layer 0", token)

@@ -1,0 +1,2 @@
+local subject = ("a"):rep(100000)
+subject:find(".-.-.-.-b")

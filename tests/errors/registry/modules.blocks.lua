@@ -1,0 +1,7 @@
+local blocks = {}
+
+function blocks.double(x)
+    return x + x
+end
+
+return blocks

@@ -1,0 +1,2 @@
+local broken = require "modules.broken"
+broken.fail()

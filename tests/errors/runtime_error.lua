@@ -1,0 +1,2 @@
+local heads
+local dim = 64 // heads

@@ -1,0 +1,2 @@
+local x = embed(token
+local y = 2

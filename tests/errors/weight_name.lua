@@ -1,0 +1,1 @@
+local norm = model.weight(nil, {64})

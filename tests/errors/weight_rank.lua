@@ -1,0 +1,1 @@
+local norm = model.weight("output_norm.weight", {64, 1})

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Runs the fuzzers of a build folder one after another: tests/fuzz/run.sh FOLDER
+#
+# From the environment: SECONDS_EACH, BUILD (programs that make seeds), DATA. Seeds are gathered
+# from the test data, the golden tests and the compiler; what a fuzzer finds interesting stays in
+# FOLDER/corpus/NAME for the next run. A crash leaves its input in FOLDER/crashes and fails.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+folder=$1
+BUILD=${BUILD:-build} DATA=${DATA:-../shared/data}
+passed=0 failed=0
+
+seed_gguf() {
+    [ -d "$DATA" ] || echo "skip: fuzz: seeds of gguf need DATA ($DATA)"
+    find "$DATA" -size -200k -name '*.gguf' -exec cp --backup=numbered -t "$1" {} + 2>/dev/null ||
+        true
+    cp -t "$1" "$DATA"/malformed/gguf/* 2>/dev/null || true
+}
+
+seed_ir() {
+    local file
+    while IFS= read -r file; do # names repeat from folder to folder
+        cp "$file" "$1/${file//\//.}"
+    done < <(find tests -name '*.ir' -size -64k)
+    "$BUILD/graphc" examples/models/llama.lua -w shape:tinyllama-1.1b,layers=1 --dump \
+        >"$1/final.ir" 2>/dev/null || echo "skip: fuzz: no seed of ir from graphc"
+}
+
+seed_plan() {
+    local model=examples/tiny/tiny.gguf
+    "$BUILD/graphc" examples/models/llama.lua -w $model --weights=ref -o "$1/weights.plan" \
+        >/dev/null 2>&1 || echo "skip: fuzz: no seed of plan from graphc"
+    "$BUILD/graphc" -w $model --vocab-only -o "$1/vocabulary.plan" >/dev/null 2>&1 || true
+}
+
+mkdir -p "$folder/crashes"
+for source in tests/fuzz/fuzz_*.c; do
+    program=${source%.c} name=${source##*fuzz_}
+    name=${name%.c}
+    corpus=$folder/corpus/$name
+    mkdir -p "$corpus" "$corpus.seeds"
+    if declare -F "seed_$name" >/dev/null; then
+        "seed_$name" "$corpus.seeds"
+    fi
+    if "$folder/$program" -max_total_time="${SECONDS_EACH:-60}" -max_len=262144 -timeout=20 \
+        -rss_limit_mb=4096 -artifact_prefix="$folder/crashes/$name." -print_final_stats=1 \
+        "$corpus" "$corpus.seeds" >"$folder/$name.log" 2>&1 </dev/null; then
+        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$folder/$name.log")
+        echo "ok   fuzz $name: $runs runs, $(find "$corpus" -type f | wc -l) inputs kept"
+        passed=$((passed + 1))
+    else
+        echo "FAIL fuzz $name"
+        grep -vE '^#[0-9]+' "$folder/$name.log" | tail -n 60 | sed 's/^/     /'
+        failed=$((failed + 1))
+    fi
+done
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,393 @@
+#include "tests/kernels/harness.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/math.h"
+
+enum { GUARD_BYTES = 256, GUARD = 0xc5, GARBAGE = 0xff };
+
+uint32_t random_bits(Random *random)
+{
+    // SplitMix64 (Steele, Lea and Flood 2014).
+    uint64_t z = random->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (uint32_t)(z >> 32);
+}
+
+int32_t random_between(Random *random, int32_t least, int32_t most)
+{
+    uint32_t span = (uint32_t)(most - least) + 1;
+    return least + (int32_t)(random_bits(random) % span);
+}
+
+float random_float(Random *random)
+{
+    return (float)(int32_t)random_bits(random) * 0x1p-31f;
+}
+
+// The allocation: guard (its first 8 bytes hold the size), memory, guard.
+void *guarded_new(int64_t bytes)
+{
+    uint8_t *all = NULL;
+    ck_assert_int_eq(posix_memalign((void **)&all, 64, (size_t)bytes + 2 * GUARD_BYTES), 0);
+    memset(all, GUARD, GUARD_BYTES);
+    memcpy(all, &bytes, sizeof bytes);
+    memset(all + GUARD_BYTES, GARBAGE, (size_t)bytes);
+    memset(all + GUARD_BYTES + bytes, GUARD, GUARD_BYTES);
+    return all + GUARD_BYTES;
+}
+
+void guarded_check(const void *memory)
+{
+    const uint8_t *before = (const uint8_t *)memory - GUARD_BYTES;
+    int64_t bytes;
+    memcpy(&bytes, before, sizeof bytes);
+    const uint8_t *after = (const uint8_t *)memory + bytes;
+    for (size_t i = 0; i < GUARD_BYTES; i++) {
+        ck_assert_msg(i < sizeof bytes || before[i] == GUARD, "written %d bytes before the memory",
+                      (int)(GUARD_BYTES - i));
+        ck_assert_msg(after[i] == GUARD, "written %d bytes after the memory", (int)i + 1);
+    }
+}
+
+void guarded_free(void *memory)
+{
+    if (memory)
+        free((uint8_t *)memory - GUARD_BYTES);
+}
+
+static int64_t operand_bytes(const KernelOperand *operand)
+{
+    return layout_bytes(operand->dtype, operand->layout, operand->rows, operand->columns);
+}
+
+KernelOperand operand_new(DType dtype, Layout layout, int64_t rows, int64_t columns)
+{
+    KernelOperand operand = {NULL, rows, columns, dtype, layout};
+    operand.data = guarded_new(operand_bytes(&operand));
+    return operand;
+}
+
+static float fill_float(Random *random, Fill fill)
+{
+    if (fill == FILL_small)
+        return (float)random_between(random, -3, 3);
+    return random_float(random);
+}
+
+static int32_t fill_quant(Random *random, Fill fill, int32_t least, int32_t most)
+{
+    if (fill == FILL_small)
+        return random_between(random, -3, 3);
+    if (fill == FILL_extreme)
+        return random_bits(random) & 1 ? least : most;
+    return random_between(random, least, most);
+}
+
+static uint16_t fill_scale(Random *random, Fill fill)
+{
+    return f32_to_f16(fill == FILL_small ? 1.0f : random_float(random) * 0.01f);
+}
+
+static void fill_q8_0(uint8_t *block, Random *random, Fill fill)
+{
+    uint16_t scale = fill_scale(random, fill);
+    memcpy(block, &scale, 2);
+    for (int k = 0; k < 32; k++)
+        block[2 + k] = (uint8_t)fill_quant(random, fill, -128, 127);
+}
+
+static void fill_q4_0(uint8_t *block, Random *random, Fill fill)
+{
+    uint16_t scale = fill_scale(random, fill);
+    memcpy(block, &scale, 2);
+    for (int k = 0; k < 16; k++)
+        block[2 + k] = (uint8_t)((fill_quant(random, fill, -8, 7) + 8) |
+                                 (fill_quant(random, fill, -8, 7) + 8) << 4);
+}
+
+// Quants in the file's order of bytes: any assignment of random quants to places will do.
+static void fill_q6_k(uint8_t *block, Random *random, Fill fill)
+{
+    for (int half = 0; half < 2; half++)
+        for (int l = 0; l < 32; l++) {
+            int quant[4];
+            for (int part = 0; part < 4; part++)
+                quant[part] = fill_quant(random, fill, -32, 31) + 32;
+            uint8_t *low = block + half * 64 + l;
+            low[0] = (uint8_t)((quant[0] & 15) | (quant[2] & 15) << 4);
+            low[32] = (uint8_t)((quant[1] & 15) | (quant[3] & 15) << 4);
+            block[128 + half * 32 + l] = (uint8_t)(quant[0] >> 4 | quant[1] >> 4 << 2 |
+                                                   quant[2] >> 4 << 4 | quant[3] >> 4 << 6);
+        }
+    for (int group = 0; group < 16; group++)
+        block[192 + group] = (uint8_t)fill_quant(random, fill, -128, 127);
+    uint16_t scale = fill_scale(random, fill);
+    memcpy(block + 208, &scale, 2);
+}
+
+static void fill_plain_row(DType dtype, uint8_t *row, int64_t columns, Random *random, Fill fill)
+{
+    const DTypeInfo *info = &dtype_table[dtype];
+    for (int64_t b = 0; b < columns / info->block_elements; b++, row += info->block_bytes) {
+        float value = 0;
+        uint16_t half = 0;
+        switch (dtype) {
+        case DTYPE_q8_0: fill_q8_0(row, random, fill); continue;
+        case DTYPE_q4_0: fill_q4_0(row, random, fill); continue;
+        case DTYPE_q6_k: fill_q6_k(row, random, fill); continue;
+        case DTYPE_f32:
+            value = fill_float(random, fill);
+            memcpy(row, &value, sizeof value);
+            continue;
+        case DTYPE_f16: half = f32_to_f16(fill_float(random, fill)); break;
+        case DTYPE_bf16: half = (uint16_t)(f32_bits(fill_float(random, fill)) >> 16); break;
+        default: ck_abort_msg("no way to fill %s", info->name);
+        }
+        memcpy(row, &half, sizeof half);
+    }
+}
+
+static int32_t *activation_word(const KernelOperand *operand, int64_t token, int64_t block,
+                                int word)
+{
+    int64_t tokens = layout_table[operand->layout].panel_rows;
+    int64_t words = dtype_table[operand->dtype].block_bytes / 4;
+    int64_t tile = layout_panel_bytes(operand->dtype, operand->layout, operand->columns) / 4;
+    return (int32_t *)operand->data + token / tokens * tile + (block * words + word) * tokens +
+           token % tokens;
+}
+
+static void fill_q8_block(const KernelOperand *operand, int64_t token, int64_t block, float scale,
+                          const int8_t quants[32])
+{
+    int32_t sum = 0;
+    for (int k = 0; k < 32; k++)
+        sum += quants[k];
+    *activation_word(operand, token, block, 0) = -sum;
+    memcpy(activation_word(operand, token, block, 1), &scale, 4);
+    for (int quad = 0; quad < 8; quad++)
+        memcpy(activation_word(operand, token, block, 2 + quad), quants + 4 * quad, 4);
+}
+
+static void fill_q8k_block(const KernelOperand *operand, int64_t token, int64_t block, float scale,
+                           const int8_t quants[256])
+{
+    int16_t sums[8];
+    memcpy(activation_word(operand, token, block, 0), &scale, 4);
+    for (int group = 0; group < 16; group++) {
+        int32_t sum = 0;
+        for (int k = 0; k < 16; k++)
+            sum += quants[group * 16 + k];
+        *activation_word(operand, token, block, 5 + group) = -sum;
+        sums[group / 2] = (int16_t)(group % 2 ? sums[group / 2] + sum : sum);
+    }
+    for (int pair = 0; pair < 4; pair++)
+        memcpy(activation_word(operand, token, block, 1 + pair), sums + 2 * pair, 4);
+    for (int quad = 0; quad < 64; quad++)
+        memcpy(activation_word(operand, token, block, 21 + quad), quants + 4 * quad, 4);
+}
+
+static void fill_token(const KernelOperand *operand, int64_t token, Random *random, Fill fill)
+{
+    int32_t elements = dtype_table[operand->dtype].block_elements;
+    for (int64_t block = 0; block < operand->columns / elements; block++) {
+        int8_t quants[256];
+        float scale = fill == FILL_small ? 1.0f : random_float(random) * 0.01f;
+        for (int k = 0; k < elements; k++)
+            quants[k] = (int8_t)fill_quant(random, fill, -127, 127);
+        if (operand->dtype == DTYPE_q8)
+            fill_q8_block(operand, token, block, scale, quants);
+        else
+            fill_q8k_block(operand, token, block, scale, quants);
+    }
+}
+
+void operand_fill(const KernelOperand *operand, uint64_t seed, Fill fill)
+{
+    bool activation = dtype_table[operand->dtype].kind == DTYPE_KIND_ACT;
+    ck_assert(activation || operand->layout == LAYOUT_plain);
+    for (int64_t row = 0; row < operand->rows; row++) {
+        Random random = {seed * 1000003 + (uint64_t)row};
+        if (activation)
+            fill_token(operand, row, &random, fill);
+        else
+            fill_plain_row(operand->dtype,
+                           (uint8_t *)operand->data +
+                               row * dtype_row_bytes(operand->dtype, operand->columns),
+                           operand->columns, &random, fill);
+    }
+}
+
+void operand_fill_integers(const KernelOperand *operand, uint64_t seed, int32_t least, int32_t most)
+{
+    Random random = {seed};
+    ck_assert(operand->dtype == DTYPE_i32);
+    for (int64_t i = 0; i < operand->rows * operand->columns; i++)
+        ((int32_t *)operand->data)[i] = random_between(&random, least, most);
+}
+
+KernelOperand operand_pack(const KernelOperand *plain, Layout layout)
+{
+    KernelOperand packed = operand_new(plain->dtype, layout, plain->rows, plain->columns);
+    int64_t panel_rows = layout_table[layout].panel_rows;
+    int64_t row_bytes = dtype_row_bytes(plain->dtype, plain->columns);
+    int64_t panel_bytes = layout_panel_bytes(plain->dtype, layout, plain->columns);
+    for (int64_t panel = 0; panel * panel_rows < plain->rows; panel++) {
+        const void *rows[32];
+        for (int64_t r = 0; r < panel_rows; r++) {
+            int64_t row = panel * panel_rows + r;
+            rows[r] = row < plain->rows ? (const uint8_t *)plain->data + row * row_bytes : NULL;
+        }
+        pack_panel(plain->dtype, layout, rows, plain->columns,
+                   (uint8_t *)packed.data + panel * panel_bytes);
+    }
+    guarded_check(packed.data);
+    return packed;
+}
+
+KernelOperand operand_copy(const KernelOperand *operand)
+{
+    KernelOperand copy =
+        operand_new(operand->dtype, operand->layout, operand->rows, operand->columns);
+    memcpy(copy.data, operand->data, (size_t)operand_bytes(operand));
+    return copy;
+}
+
+void operand_free(KernelOperand *operand)
+{
+    guarded_free(operand->data);
+    operand->data = NULL;
+}
+
+ActivationBlock activation_block(const KernelOperand *operand, int64_t token, int64_t block)
+{
+    ActivationBlock out;
+    memset(&out, 0, sizeof out);
+    bool q8 = operand->dtype == DTYPE_q8;
+    memcpy(&out.scale, activation_word(operand, token, block, q8 ? 1 : 0), 4);
+    for (int i = 0; i < (q8 ? 1 : 16); i++)
+        out.minus_sums[i] = *activation_word(operand, token, block, q8 ? 0 : 5 + i);
+    for (int quad = 0; quad < (q8 ? 8 : 64); quad++)
+        memcpy(out.quants + 4 * quad, activation_word(operand, token, block, (q8 ? 2 : 21) + quad),
+               4);
+    return out;
+}
+
+static void shuffle_ranges(int64_t (*ranges)[2], int count, Random *random)
+{
+    for (int i = count - 1; i > 0; i--) {
+        int j = random_between(random, 0, i);
+        int64_t begin = ranges[i][0], end = ranges[i][1];
+        memcpy(ranges[i], ranges[j], sizeof ranges[i]);
+        ranges[j][0] = begin;
+        ranges[j][1] = end;
+    }
+}
+
+// Cuts 0 … tiles-1 in at most `most` ranges.
+static int cut_ranges(int64_t tiles, int64_t (*ranges)[2], int most, Random *random)
+{
+    int count = 0;
+    for (int64_t at = 0; at < tiles; count++) {
+        int64_t rest = tiles - at;
+        int64_t length = count == most - 1 ? rest : random_between(random, 1, (int)rest);
+        ranges[count][0] = at;
+        ranges[count][1] = at += length;
+    }
+    shuffle_ranges(ranges, count, random);
+    return count;
+}
+
+void case_run(const KernelRow *row, Case *test, Random *random)
+{
+    enum { RANGES = 8 };
+    KernelCall call = {test->results,       test->operands,    test->result_count,
+                       test->operand_count, &test->attributes, test->pages};
+    int64_t ranges[RANGES][2];
+    int count = cut_ranges(row->tiles(&call), ranges, RANGES, random);
+    for (int i = 0; i < count; i++) {
+        void *scratch = guarded_new(row->scratch ? row->scratch(&call) : 0);
+        row->run(&call, scratch, ranges[i][0], ranges[i][1]);
+        guarded_check(scratch);
+        guarded_free(scratch);
+    }
+    for (int32_t i = 0; i < test->operand_count; i++)
+        guarded_check(test->operands[i].data);
+    for (int32_t i = 0; i < test->result_count; i++)
+        guarded_check(test->results[i].data);
+}
+
+void case_free(Case *test)
+{
+    for (int32_t i = 0; i < test->operand_count; i++)
+        operand_free(&test->operands[i]);
+    for (int32_t i = 0; i < test->result_count; i++)
+        operand_free(&test->results[i]);
+}
+
+static bool agrees(float a, float b, float tolerance)
+{
+    if (isnan(a) || isnan(b))
+        return isnan(a) && isnan(b);
+    if (tolerance == 0)
+        return f32_bits(a) == f32_bits(b);
+    return fabsf(a - b) <= tolerance * fmaxf(1.0f, fabsf(b));
+}
+
+static void expect_floats(const KernelRow *row, const float *a, const float *b, int64_t rows,
+                          int64_t columns, float tolerance)
+{
+    for (int64_t i = 0; i < rows * columns; i++)
+        ck_assert_msg(agrees(a[i], b[i], tolerance), "%s: [%d,%d] is %.9g, expected %.9g",
+                      row->name, (int)(i / columns), (int)(i % columns), (double)a[i],
+                      (double)b[i]);
+}
+
+static void expect_activations(const KernelRow *row, const KernelOperand *a, const KernelOperand *b,
+                               float tolerance)
+{
+    const DTypeInfo *info = &dtype_table[a->dtype];
+    for (int64_t token = 0; token < a->rows; token++)
+        for (int64_t block = 0; block < a->columns / info->block_elements; block++) {
+            bool equal = true;
+            if (tolerance > 0) {
+                ActivationBlock x = activation_block(a, token, block);
+                ActivationBlock y = activation_block(b, token, block);
+                for (int k = 0; k < info->block_elements; k++)
+                    equal &= agrees(x.scale * (float)x.quants[k], y.scale * (float)y.quants[k],
+                                    tolerance);
+            } else {
+                for (int word = 0; word < info->block_bytes / 4; word++)
+                    equal &= *activation_word(a, token, block, word) ==
+                             *activation_word(b, token, block, word);
+            }
+            ck_assert_msg(equal, "%s: token %d, block %d differs", row->name, (int)token,
+                          (int)block);
+        }
+}
+
+void operand_expect(const KernelRow *row, const KernelOperand *operand,
+                    const KernelOperand *expected, float tolerance)
+{
+    ck_assert(operand->dtype == expected->dtype && operand->rows == expected->rows &&
+              operand->columns == expected->columns);
+    if (dtype_table[operand->dtype].kind == DTYPE_KIND_ACT)
+        expect_activations(row, operand, expected, tolerance);
+    else
+        expect_floats(row, operand->data, expected->data, operand->rows, operand->columns,
+                      tolerance);
+}
+
+bool row_runs_here(const KernelRow *row)
+{
+    if (row->target <= target_native())
+        return true;
+    printf("skip: %s: this machine has %s\n", row->name, target_names[target_native()]);
+    return false;
+}

@@ -1,0 +1,461 @@
+// Every matmul row of the catalogue against a definition written here from kernels/README.md: plain
+// weights, one output at a time. Bits must be equal (all rows have tolerance 0), so targets agree
+// with one another, whatever the layout, the tile of tokens, or the cut of the tiles.
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/math.h"
+#include "kernels/quantise.h"
+#include "tests/kernels/harness.h"
+
+enum { WEIGHTS_MOST = 3 };
+
+// A problem: its weights are plain; each run packs them as the row wants.
+typedef struct Problem {
+    int64_t tokens, k;
+    KernelOperand x;
+    KernelOperand weights[WEIGHTS_MOST];
+    int32_t weight_count;
+    Epilogue epilogue;
+    DType post;
+    Layout result_layout;
+    Fill fill;
+} Problem;
+
+static float chain_dot(const KernelOperand *x, int64_t token, const float *weights)
+{
+    const float *row = (const float *)x->data + token * x->columns;
+    float sum = 0;
+    for (int64_t k = 0; k < x->columns; k++)
+        sum = fmaf(row[k], weights[k], sum);
+    return sum;
+}
+
+// `quants` and `scales` of a file's row: integers w and f16 scales by block; Q6_K: subscale *
+// quant.
+static void integer_row(DType dtype, const uint8_t *row, int64_t columns, int32_t *quants,
+                        float *scales)
+{
+    const DTypeInfo *info = &dtype_table[dtype];
+    for (int64_t b = 0; b < columns / info->block_elements; b++) {
+        uint8_t block[256], one_scale[2];
+        float values[256];
+        // With a scale of 1 the reader gives the integers.
+        uint16_t scale, one = f32_to_f16(1.0f);
+        int64_t scale_at = dtype == DTYPE_q6_k ? 208 : 0;
+        memcpy(block, row + b * info->block_bytes, (size_t)info->block_bytes);
+        memcpy(&scale, block + scale_at, 2);
+        memcpy(one_scale, &one, 2);
+        memcpy(block + scale_at, one_scale, 2);
+        row_to_f32(dtype, block, info->block_elements, values);
+        scales[b] = f16_to_f32(scale);
+        for (int k = 0; k < info->block_elements; k++)
+            quants[b * info->block_elements + k] = (int32_t)values[k];
+    }
+}
+
+static float block_dot(const KernelOperand *x, int64_t token, const int32_t *quants,
+                       const float *scales)
+{
+    int32_t elements = dtype_table[x->dtype].block_elements;
+    float sum = 0;
+    for (int64_t b = 0; b < x->columns / elements; b++) {
+        ActivationBlock block = activation_block(x, token, b);
+        int32_t dot = 0;
+        for (int k = 0; k < elements; k++)
+            dot += quants[b * elements + k] * block.quants[k];
+        sum = fmaf(scales[b] * block.scale, (float)dot, sum);
+    }
+    return sum;
+}
+
+// Column `column` of the sums, before epilogue and post.
+static void expect_column(const Problem *problem, const KernelOperand *weight, int64_t row,
+                          float *sums, int64_t stride)
+{
+    float *values = malloc((size_t)problem->k * sizeof *values);
+    int32_t *quants = malloc((size_t)problem->k * sizeof *quants);
+    const uint8_t *bytes =
+        (const uint8_t *)weight->data + row * dtype_row_bytes(weight->dtype, problem->k);
+    bool floats = problem->x.dtype == DTYPE_f32;
+    if (floats)
+        row_to_f32(weight->dtype, bytes, problem->k, values);
+    else
+        integer_row(weight->dtype, bytes, problem->k, quants, values);
+    for (int64_t t = 0; t < problem->tokens; t++)
+        sums[t * stride] =
+            floats ? chain_dot(&problem->x, t, values) : block_dot(&problem->x, t, quants, values);
+    free(values);
+    free(quants);
+}
+
+static int64_t all_rows(const Problem *problem)
+{
+    int64_t rows = 0;
+    for (int32_t i = 0; i < problem->weight_count; i++)
+        rows += problem->weights[i].rows;
+    return rows;
+}
+
+static KernelOperand new_result(const Problem *problem)
+{
+    int64_t rows = all_rows(problem);
+    return operand_new(problem->post, problem->result_layout, problem->tokens,
+                       problem->epilogue == EPILOGUE_swiglu ? rows / 2 : rows);
+}
+
+static KernelOperand expect_sums(const Problem *problem)
+{
+    KernelOperand sums = operand_new(DTYPE_f32, LAYOUT_plain, problem->tokens, all_rows(problem));
+    int64_t column = 0;
+    for (int32_t i = 0; i < problem->weight_count; i++)
+        for (int64_t row = 0; row < problem->weights[i].rows; row++, column++)
+            expect_column(problem, &problem->weights[i], row, (float *)sums.data + column,
+                          sums.columns);
+    return sums;
+}
+
+// The result by definition.
+static KernelOperand expect_result(const Problem *problem)
+{
+    KernelOperand sums = expect_sums(problem), values, result = new_result(problem);
+    values = operand_new(DTYPE_f32, LAYOUT_plain, problem->tokens, result.columns);
+    for (int64_t t = 0; t < problem->tokens; t++)
+        for (int64_t i = 0; i < result.columns; i++) {
+            const float *row = (const float *)sums.data + t * sums.columns;
+            float *out = (float *)values.data + t * result.columns + i;
+            const float *gate = row + i / 16 * 32 + i % 16;
+            *out = problem->epilogue == EPILOGUE_swiglu ? silu_f32(gate[0]) * gate[16] : row[i];
+        }
+    operand_free(&sums);
+    if (problem->post == DTYPE_f32) {
+        operand_free(&result);
+        return values;
+    }
+    int32_t tokens = layout_table[result.layout].panel_rows;
+    for (int64_t t = 0; t < problem->tokens; t++) {
+        int64_t tile_bytes = layout_panel_bytes(result.dtype, result.layout, result.columns);
+        uint8_t *tile = (uint8_t *)result.data + t / tokens * tile_bytes;
+        QuantiseSpan *quantise = problem->post == DTYPE_q8 ? quantise_q8_ref : quantise_q8k_ref;
+        quantise((const float *)values.data + t * result.columns, result.columns, tile, 0,
+                 (int32_t)(t % tokens), tokens);
+    }
+    operand_free(&values);
+    return result;
+}
+
+static Layout packed_layout(DType dtype)
+{
+    switch (dtype) {
+    case DTYPE_f32: return LAYOUT_n16k1;
+    case DTYPE_f16: return LAYOUT_n32k1;
+    case DTYPE_bf16: return LAYOUT_n32k2;
+    default: return LAYOUT_n16k4;
+    }
+}
+
+static Case problem_case(const Problem *problem, const KernelRow *row)
+{
+    Case test = {.operand_count = 1 + problem->weight_count, .result_count = 1};
+    test.attributes = op_default_attributes(OP_matmul);
+    test.attributes.matmul.epilogue = (int32_t)problem->epilogue;
+    test.attributes.matmul.post = (int32_t)problem->post;
+    test.operands[0] = operand_copy(&problem->x);
+    for (int32_t i = 0; i < problem->weight_count; i++) {
+        const KernelOperand *weight = &problem->weights[i];
+        bool plain = row->layouts & LAYOUT_SET(plain);
+        test.operands[1 + i] =
+            plain ? operand_copy(weight) : operand_pack(weight, packed_layout(weight->dtype));
+    }
+    test.results[0] = new_result(problem);
+    return test;
+}
+
+static bool row_takes(const KernelRow *row, const Problem *problem)
+{
+    uint32_t stored = 0;
+    for (int32_t i = 0; i < problem->weight_count; i++)
+        stored |= 1u << problem->weights[i].dtype;
+    return row->op == OP_matmul && (row->inputs >> problem->x.dtype & 1) &&
+           !(stored & ~row->stored);
+}
+
+// Every row that takes the problem gives the bits of the definition.
+static void check_problem(const Problem *problem, Random *random)
+{
+    KernelOperand expected = expect_result(problem);
+    int rows = 0;
+    for (int32_t i = 0; i < kernel_count; i++) {
+        const KernelRow *row = &kernel_table[i];
+        if (!row_takes(row, problem) || row->target > target_native())
+            continue;
+        Case test = problem_case(problem, row);
+        case_run(row, &test, random);
+        operand_expect(row, &test.results[0], &expected, row->tolerance);
+        case_free(&test);
+        rows++;
+    }
+    ck_assert_int_gt(rows, 0);
+    operand_free(&expected);
+}
+
+static void problem_free(Problem *problem)
+{
+    operand_free(&problem->x);
+    for (int32_t i = 0; i < problem->weight_count; i++)
+        operand_free(&problem->weights[i]);
+}
+
+static void add_weight(Problem *problem, DType dtype, int64_t rows, uint64_t seed)
+{
+    KernelOperand weight = operand_new(dtype, LAYOUT_plain, rows, problem->k);
+    operand_fill(&weight, seed, problem->fill);
+    problem->weights[problem->weight_count++] = weight;
+}
+
+static Problem problem_new(DType x, int64_t tokens, int64_t k, Fill fill)
+{
+    Problem problem = {.tokens = tokens, .k = k, .fill = fill, .result_layout = LAYOUT_plain};
+    Layout layout = x == DTYPE_f32 ? LAYOUT_plain : tokens == 1 ? LAYOUT_t1 : LAYOUT_t8;
+    problem.x = operand_new(x, layout, tokens, k);
+    operand_fill(&problem.x, 77, fill);
+    return problem;
+}
+
+typedef struct Types {
+    DType x, weight;
+} Types;
+
+static const Types types[] = {
+    {DTYPE_f32, DTYPE_f32},  {DTYPE_f32, DTYPE_f16},  {DTYPE_f32, DTYPE_bf16},
+    {DTYPE_f32, DTYPE_q8_0}, {DTYPE_f32, DTYPE_q4_0}, {DTYPE_f32, DTYPE_q6_k},
+    {DTYPE_q8, DTYPE_q8_0},  {DTYPE_q8, DTYPE_q4_0},  {DTYPE_q8k, DTYPE_q6_k},
+};
+enum { TYPES = sizeof types / sizeof *types };
+
+static int64_t some_k(Random *random, DType weight)
+{
+    int32_t block = dtype_table[weight].block_elements;
+    if (block == 256)
+        return block * random_between(random, 1, 5);
+    if (block == 32)
+        return block * random_between(random, 1, 35);
+    return random_between(random, 1, 4) == 1 ? random_between(random, 500, 1100)
+                                             : random_between(random, 1, 70);
+}
+
+static void check_plain(DType x, DType weight, int64_t tokens, int64_t rows, int64_t k, Fill fill,
+                        Random *random)
+{
+    Problem problem = problem_new(x, tokens, k, fill);
+    add_weight(&problem, weight, rows, 5);
+    check_problem(&problem, random);
+    problem_free(&problem);
+}
+
+START_TEST(every_number_of_rows)
+{
+    Random random = {(uint64_t)_i + 1};
+    for (int rows = 1; rows <= 70; rows++)
+        check_plain(types[_i].x, types[_i].weight, random_between(&random, 1, 10), rows,
+                    some_k(&random, types[_i].weight), FILL_random, &random);
+}
+END_TEST
+
+START_TEST(every_number_of_tokens)
+{
+    Random random = {(uint64_t)_i + 100};
+    for (int tokens = 1; tokens <= 20; tokens++)
+        check_plain(types[_i].x, types[_i].weight, tokens == 20 ? 40 : tokens,
+                    random_between(&random, 1, 40), some_k(&random, types[_i].weight), FILL_random,
+                    &random);
+}
+END_TEST
+
+START_TEST(no_quants_saturate)
+{
+    Random random = {(uint64_t)_i + 200};
+    for (int tokens = 1; tokens <= 9; tokens++)
+        check_plain(types[_i].x, types[_i].weight, tokens, 35, some_k(&random, types[_i].weight),
+                    FILL_extreme, &random);
+}
+END_TEST
+
+// More tokens than a block of the loops, and rows so long that a block holds only eight tokens.
+START_TEST(blocks_of_tokens)
+{
+    Random random = {(uint64_t)_i + 300};
+    DType weight = types[_i].weight;
+    int32_t block = dtype_table[weight].block_elements;
+    check_plain(types[_i].x, weight, 270, 3, block == 1 ? 7 : block, FILL_random, &random);
+    check_plain(types[_i].x, weight, 19, 2, 24576, FILL_random, &random);
+}
+END_TEST
+
+static void check_epilogue(Types type, Epilogue epilogue, DType post, Random *random)
+{
+    int64_t tokens = random_between(random, 1, 19);
+    int32_t unit = post == DTYPE_f32 ? 16 : dtype_table[post].block_elements;
+    Problem problem = problem_new(type.x, tokens, some_k(random, type.weight), FILL_random);
+    problem.epilogue = epilogue;
+    problem.post = post;
+    if (post != DTYPE_f32)
+        problem.result_layout = random_bits(random) & 1 ? LAYOUT_t8 : LAYOUT_t1;
+    for (int i = 0; i < 2; i++)
+        add_weight(&problem, type.weight,
+                   unit * random_between(random, 1, 3) * (epilogue == EPILOGUE_swiglu ? 2 : 1),
+                   (uint64_t)i + 9);
+    check_problem(&problem, random);
+    problem_free(&problem);
+}
+
+START_TEST(epilogues_and_posts)
+{
+    static const DType posts[] = {DTYPE_f32, DTYPE_q8, DTYPE_q8k};
+    Random random = {(uint64_t)_i + 400};
+    for (int epilogue = 0; epilogue < EPILOGUE_COUNT; epilogue++)
+        for (int post = 0; post < 3; post++)
+            for (int repeat = 0; repeat < 3; repeat++)
+                check_epilogue(types[_i], (Epilogue)epilogue, posts[post], &random);
+}
+END_TEST
+
+// Results of several weights stand side by side; a unit never straddles two of them.
+START_TEST(weights_side_by_side)
+{
+    static const DType floats[] = {DTYPE_f32,  DTYPE_f16,  DTYPE_bf16,
+                                   DTYPE_q8_0, DTYPE_q4_0, DTYPE_q6_k};
+    Random random = {500};
+    for (int repeat = 0; repeat < 30; repeat++) {
+        bool quants = repeat % 2;
+        Problem problem = problem_new(quants ? DTYPE_q8 : DTYPE_f32, random_between(&random, 1, 12),
+                                      quants ? 96 : 256, FILL_random);
+        for (int i = 0; i < WEIGHTS_MOST; i++)
+            add_weight(&problem,
+                       quants ? floats[random_between(&random, 3, 4)]
+                              : floats[random_between(&random, 0, 5)],
+                       random_between(&random, 1, 70), (uint64_t)i + 20);
+        check_problem(&problem, &random);
+        problem_free(&problem);
+    }
+}
+END_TEST
+
+// Small integers: every order of summation is exact, so a sum in double is an oracle of its own.
+START_TEST(small_integers_are_exact)
+{
+    Random random = {(uint64_t)_i + 600};
+    DType weight_type = types[_i].weight;
+    Problem problem = problem_new(types[_i].x, 11, some_k(&random, weight_type), FILL_small);
+    add_weight(&problem, weight_type, 33, 3);
+    KernelOperand sums = expect_sums(&problem);
+    float *row = malloc((size_t)problem.k * sizeof *row);
+    for (int64_t n = 0; n < 33; n++) {
+        const KernelOperand *weight = &problem.weights[0];
+        row_to_f32(weight_type,
+                   (const uint8_t *)weight->data + n * dtype_row_bytes(weight_type, problem.k),
+                   problem.k, row);
+        for (int64_t t = 0; t < problem.tokens; t++) {
+            double sum = 0;
+            int32_t elements = dtype_table[types[_i].x].block_elements;
+            for (int64_t k = 0; k < problem.k; k++) {
+                float x = types[_i].x == DTYPE_f32
+                              ? ((const float *)problem.x.data)[t * problem.k + k]
+                              : activation_block(&problem.x, t, k / elements).quants[k % elements];
+                sum += (double)row[k] * (double)x;
+            }
+            ck_assert_double_eq(sum, (double)((const float *)sums.data)[t * 33 + n]);
+        }
+    }
+    free(row);
+    operand_free(&sums);
+    check_problem(&problem, &random);
+    problem_free(&problem);
+}
+END_TEST
+
+// One token at a time and eight at once give equal bits, also from a t1 operand of several tokens.
+START_TEST(tiles_of_tokens_do_not_matter)
+{
+    Random random = {(uint64_t)_i + 700};
+    int64_t k = some_k(&random, types[_i].weight);
+    Problem eight = problem_new(types[_i].x, 8, k, FILL_random);
+    add_weight(&eight, types[_i].weight, 45, 4);
+    for (int32_t i = 0; i < kernel_count; i++) {
+        const KernelRow *row = &kernel_table[i];
+        if (!row_takes(row, &eight) || row->target > target_native())
+            continue;
+        Case together = problem_case(&eight, row);
+        case_run(row, &together, &random);
+        Case alone = problem_case(&eight, row);
+        if (types[_i].x != DTYPE_f32) {
+            operand_free(&alone.operands[0]);
+            alone.operands[0] = operand_new(types[_i].x, LAYOUT_t1, 8, k);
+            operand_fill(&alone.operands[0], 77, FILL_random);
+        }
+        case_run(row, &alone, &random);
+        operand_expect(row, &alone.results[0], &together.results[0], 0);
+        KernelOperand x = alone.operands[0], result = alone.results[0];
+        alone.operands[0].rows = alone.results[0].rows = 1;
+        for (int64_t t = 0; t < 8; t++) {
+            alone.results[0].data = guarded_new(45 * 4);
+            alone.operands[0].data = guarded_new(dtype_row_bytes(x.dtype, k));
+            memcpy(alone.operands[0].data,
+                   (const uint8_t *)x.data + t * dtype_row_bytes(x.dtype, k),
+                   (size_t)dtype_row_bytes(x.dtype, k));
+            case_run(row, &alone, &random);
+            ck_assert_mem_eq(alone.results[0].data,
+                             (const float *)together.results[0].data + t * 45, 45 * 4);
+            guarded_free(alone.results[0].data);
+            guarded_free(alone.operands[0].data);
+        }
+        alone.operands[0] = x;
+        alone.results[0] = result;
+        case_free(&alone);
+        case_free(&together);
+    }
+    problem_free(&eight);
+}
+END_TEST
+
+START_TEST(no_tokens_no_tiles)
+{
+    for (int32_t i = 0; i < kernel_count; i++) {
+        if (kernel_table[i].op != OP_matmul)
+            continue;
+        KernelOperand x = {NULL, 0, 256, DTYPE_f32, LAYOUT_plain};
+        KernelOperand weight = {NULL, 16, 256, DTYPE_f32, LAYOUT_n16k1}, result = {0};
+        KernelOperand operands[] = {x, weight};
+        Attributes attributes = op_default_attributes(OP_matmul);
+        KernelCall call = {&result, operands, 1, 2, &attributes, {0}};
+        ck_assert_int_eq(kernel_table[i].tiles(&call), 0);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("matmul");
+    TCase *tests = tcase_create("matmul");
+    tcase_set_timeout(tests, 300);
+    tcase_add_loop_test(tests, every_number_of_rows, 0, TYPES);
+    tcase_add_loop_test(tests, every_number_of_tokens, 0, TYPES);
+    tcase_add_loop_test(tests, no_quants_saturate, 0, TYPES);
+    tcase_add_loop_test(tests, blocks_of_tokens, 0, TYPES);
+    tcase_add_loop_test(tests, epilogues_and_posts, 0, TYPES);
+    tcase_add_loop_test(tests, small_integers_are_exact, 0, TYPES);
+    tcase_add_loop_test(tests, tiles_of_tokens_do_not_matter, 0, TYPES);
+    tcase_add_test(tests, weights_side_by_side);
+    tcase_add_test(tests, no_tokens_no_tiles);
+    suite_add_tcase(suite, tests);
+    for (int32_t i = 0; i < kernel_count; i++)
+        if (kernel_table[i].op == OP_matmul)
+            row_runs_here(&kernel_table[i]);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,39 @@
+// The option table in C: every program parses, and prints its --help, from options.def.
+#ifndef TOOLS_COMMON_OPTIONS_H
+#define TOOLS_COMMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "graph/base/diag.h"
+
+typedef enum Program { PROGRAM_GRAPHC = 1, PROGRAM_GRAPHRUN = 2 } Program;
+
+enum { OPTION_LIST_MAX = 32 };
+#define OPTION_UNSET_INT INT64_MIN
+
+typedef struct OptionList {
+    const char *items[OPTION_LIST_MAX];
+    int32_t count;
+} OptionList;
+
+typedef bool OptionType_FLAG;
+typedef const char *OptionType_TEXT, *OptionType_MAYBE;
+typedef int64_t OptionType_INT;
+typedef double OptionType_REAL;
+typedef OptionList OptionType_LIST, OptionType_PAIR; // of a pair: first, second, first, …
+
+typedef struct Options {
+#define OPTION(programs, kind, field, letter, name, argument, group, help) OptionType_##kind field;
+#include "tools/common/options.def"
+#undef OPTION
+    OptionList operands;
+} Options;
+
+// Fills `options` from the command line. False with a message that names the option and the remedy
+// (exit status 2).
+bool options_parse(Program program, int argc, char **argv, Options *options, Diag *diag);
+// Usage line, options by group, and what follows them.
+void options_print_help(Program program, const char *usage, const char *footer);
+
+#endif

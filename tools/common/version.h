@@ -1,0 +1,6 @@
+#ifndef TOOLS_COMMON_VERSION_H
+#define TOOLS_COMMON_VERSION_H
+
+#define GRAPHC_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,269 @@
+// graphc: from a model script and a model file to a plan, showing whatever one asks to see on the
+// way. Results (dumps, tables, paths) go to stdout, talk to stderr; exit 0, 1 (bad input), 2
+// (usage).
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/plan.h"
+#include "tools/common/options.h"
+#include "tools/common/version.h"
+#include "tools/compiler/cache.h"
+#include "tools/compiler/compile.h"
+
+static const char usage[] =
+    "usage: graphc [options] MODEL.lua -w WEIGHTS.gguf     compile a model script\n"
+    "       graphc [options] WEIGHTS.gguf                  the script is found by architecture\n"
+    "       graphc [options] MODULE.ir [-w WEIGHTS.gguf]   go on from dumped text\n"
+    "       graphc --dump PLAN.plan                        list a plan\n";
+
+static const char footer[] =
+    "Examples\n"
+    "  graphc --dump llama.lua -w model.gguf        the optimised plan as text\n"
+    "  graphc llama.lua -w model.gguf -o m.plan     write it\n"
+    "  graphc --dump=merge llama.lua -w shape:tinyllama-1.1b,type=q4_0\n";
+
+static int report(const Diag *diag, int status)
+{
+    fprintf(stderr, "%s\n", diag->message);
+    return status;
+}
+
+static int list_passes(void)
+{
+    for (int i = 0; i < PASS_COUNT; i++)
+        printf("%-12s %-11s -> %-11s -O%d  %s\n", pass_table[i].name,
+               level_names[pass_table[i].requires], level_names[pass_table[i].ensures],
+               pass_table[i].least_opt, pass_table[i].why);
+    return 0;
+}
+
+static void print_attributes(Op op)
+{
+    const AttributeInfo *info = op_table[op].attributes;
+    for (int i = 0; info[i].name; i++) {
+        static const char *const kinds[] = {"f32", "i32", "dtype", "epilogue", "style"};
+        printf("    %s: %s", info[i].name, kinds[info[i].kind]);
+        if (info[i].default_value == ATTRIBUTE_REQUIRED)
+            printf(", required\n");
+        else if (attribute_value_name(info[i].kind, (int32_t)info[i].default_value))
+            printf(" = %s\n", attribute_value_name(info[i].kind, (int32_t)info[i].default_value));
+        else
+            printf(" = %g\n", info[i].default_value);
+    }
+}
+
+static int list_ops(void)
+{
+    for (int op = 0; op < OP_COUNT; op++) {
+        printf("%s: %s\n    %s\n", op_table[op].name, op_table[op].signature, op_table[op].meaning);
+        print_attributes((Op)op);
+    }
+    return 0;
+}
+
+// Prints the text of a plan to stdout; `check` also reads all weight bytes.
+static int show_plan(const char *path, bool check, Diag *diag)
+{
+    Plan *plan = plan_open(path, diag);
+    if (!plan)
+        return report(diag, 1);
+    Text text = {0};
+    bool ok = !check || plan_check_data(plan, diag);
+    if (ok && check)
+        text_print(&text, "%s: good\n", path);
+    else if (ok)
+        plan_print(plan, &text);
+    if (ok)
+        fwrite(text.bytes, 1, text.length, stdout);
+    text_free(&text);
+    plan_close(plan);
+    return ok ? 0 : report(diag, 1);
+}
+
+static int show_info(const char *path, Diag *diag)
+{
+    if (plan_is_plan(path))
+        return show_plan(path, false, diag);
+    Arena arena = {0};
+    ModelFile *file = model_file_open(path, &arena, diag);
+    if (file) {
+        model_file_print_info(file, stdout);
+        model_file_close(file);
+    }
+    arena_free(&arena);
+    return file ? 0 : report(diag, 1);
+}
+
+typedef enum DumpWhen { DUMP_NONE, DUMP_FINAL, DUMP_PASS, DUMP_ALL, DUMP_CHANGED } DumpWhen;
+
+typedef struct Dump {
+    DumpWhen when;
+    PassId pass;
+    Text last; // to see what changed
+} Dump;
+
+static bool parse_dump(const char *argument, Dump *dump, Diag *diag)
+{
+    *dump = (Dump){.when = DUMP_NONE, .pass = PASS_COUNT};
+    if (!argument)
+        return true;
+    if (!*argument || strcmp(argument, "final") == 0)
+        dump->when = DUMP_FINAL;
+    else if (strcmp(argument, "all") == 0)
+        dump->when = DUMP_ALL;
+    else if (strcmp(argument, "changed") == 0)
+        dump->when = DUMP_CHANGED;
+    else if ((dump->pass = pass_from_name(argument)) != PASS_COUNT)
+        dump->when = DUMP_PASS;
+    else
+        return diag_fail(diag, (Where){0},
+                         "--dump=%s: there is no such pass; --list-passes names "
+                         "them (or all, changed, final)",
+                         argument);
+    return true;
+}
+
+static void dump_after(void *context, PassId pass, const Module *module)
+{
+    Dump *dump = context;
+    bool wanted = dump->when == DUMP_ALL || dump->when == DUMP_CHANGED ||
+                  (dump->when == DUMP_PASS && dump->pass == pass);
+    if (!wanted)
+        return;
+    Text text = {0};
+    module_print(module, &text);
+    bool changed =
+        text.length != dump->last.length || memcmp(text.bytes, dump->last.bytes, text.length) != 0;
+    if (dump->when == DUMP_ALL || (dump->when == DUMP_CHANGED && changed))
+        printf("; after %s\n", pass_table[pass].name);
+    if (dump->when != DUMP_CHANGED || changed)
+        fwrite(text.bytes, 1, text.length, stdout);
+    text_free(&dump->last);
+    dump->last = text;
+}
+
+static bool parse_pipeline(const Options *options, PipelineOptions *pipeline, Diag *diag)
+{
+    *pipeline = (PipelineOptions){.stop_after = PASS_COUNT};
+#ifndef NDEBUG
+    pipeline->verify = true;
+#endif
+    if (options->stop_after &&
+        (pipeline->stop_after = pass_from_name(options->stop_after)) == PASS_COUNT)
+        return diag_fail(diag, (Where){0},
+                         "--stop-after=%s: there is no such pass; --list-passes "
+                         "names them",
+                         options->stop_after);
+    const char *name = options->disable ? options->disable : "";
+    while (*name) {
+        char one[32] = {0};
+        size_t length = strcspn(name, ",");
+        memcpy(one, name, length < sizeof one - 1 ? length : sizeof one - 1);
+        PassId pass = pass_from_name(one);
+        if (pass == PASS_COUNT)
+            return diag_fail(diag, (Where){0}, "--disable=%s: there is no such pass", one);
+        pipeline->disabled |= 1u << pass;
+        name += length + (name[length] == ',');
+    }
+    return true;
+}
+
+static void print_times(const PipelineOptions *pipeline)
+{
+    double all = 0;
+    fprintf(stderr, "%-12s %9s %8s %8s %8s\n", "pass", "ms", "before", "after", "matches");
+    for (int i = 0; i < PASS_COUNT; i++) {
+        const PassStatistics *row = &pipeline->statistics[i];
+        if (row->ran)
+            fprintf(stderr, "%-12s %9.3f %8d %8d %8d\n", pass_table[i].name, row->milliseconds,
+                    row->nodes_before, row->nodes_after, row->matches);
+        all += row->milliseconds;
+    }
+    fprintf(stderr, "%-12s %9.3f\n", "all", all);
+}
+
+static bool write_outputs(Compile *compile, const PipelineOptions *pipeline, Diag *diag)
+{
+    const Options *options = compile->options;
+    if (!options->output)
+        return true;
+    if (pipeline->stop_after != PASS_COUNT && compile->module &&
+        compile->module->level != LEVEL_PLANNED)
+        return diag_fail(diag, (Where){0}, "-o needs the whole pipeline: drop --stop-after");
+    const Plan *plan = compile_plan(compile, diag);
+    return plan && compile_write(plan, options->output, diag);
+}
+
+static bool run_compile(Compile *compile, Diag *diag)
+{
+    const Options *options = compile->options;
+    PipelineOptions pipeline;
+    Dump dump;
+    Text explain = {0};
+    if (!parse_pipeline(options, &pipeline, diag) || !parse_dump(options->dump, &dump, diag))
+        return false;
+    pipeline.after_pass = dump_after;
+    pipeline.after_context = &dump;
+    pipeline.explain = options->explain ? &explain : NULL;
+    bool ok = options->vocab_only || compile_module(compile, &pipeline, diag);
+    text_free(&dump.last);
+    if (ok && dump.when == DUMP_FINAL && compile->module) {
+        Text text = {0};
+        module_print(compile->module, &text);
+        fwrite(text.bytes, 1, text.length, stdout);
+        text_free(&text);
+    }
+    if (explain.length)
+        fwrite(explain.bytes, 1, explain.length, stdout);
+    text_free(&explain);
+    if (ok && options->time_passes)
+        print_times(&pipeline);
+    return ok && write_outputs(compile, &pipeline, diag);
+}
+
+static bool run_cached(Compile *compile, Diag *diag)
+{
+    const char *path;
+    bool temporary;
+    if (!compile->file)
+        return diag_fail(diag, (Where){compile->module_text, 0, 0},
+                         "is neither a plan nor a model file that can be read (GGUF)");
+    if (!cache_plan(compile, &path, &temporary, diag))
+        return false;
+    printf("%s\n%s", path, temporary ? "temporary\n" : "");
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    Options options;
+    Diag diag = {0};
+    if (!options_parse(PROGRAM_GRAPHC, argc, argv, &options, &diag))
+        return report(&diag, 2);
+    if (options.help) {
+        options_print_help(PROGRAM_GRAPHC, usage, footer);
+        return 0;
+    }
+    if (options.version)
+        return printf("graphc %s\n", GRAPHC_VERSION) < 0;
+    if (options.list_passes)
+        return list_passes();
+    if (options.list_ops)
+        return list_ops();
+    if (options.info)
+        return show_info(options.info, &diag);
+    if (options.check)
+        return show_plan(options.check, true, &diag);
+    if (options.operands.count == 1 && plan_is_plan(options.operands.items[0]))
+        return show_plan(options.operands.items[0], false, &diag);
+    if (!options.operands.count && !options.model_file) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    Compile compile;
+    bool ok = compile_open(&compile, &options, &diag) &&
+              (options.cached ? run_cached(&compile, &diag) : run_compile(&compile, &diag));
+    compile_close(&compile);
+    return ok ? 0 : report(&diag, 1);
+}

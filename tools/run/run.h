@@ -1,0 +1,33 @@
+// One run of graphrun: the plan and what stands on it, and the modes it can run in.
+#ifndef TOOLS_RUN_RUN_H
+#define TOOLS_RUN_RUN_H
+
+#include <signal.h>
+
+#include "runtime/session.h"
+#include "runtime/text/tokenizer.h"
+#include "tools/common/options.h"
+
+typedef struct Run {
+    const Options *options;
+    Plan *plan;
+    Tokenizer *tokenizer; // NULL for plans without a vocabulary
+    double began;         // seconds, monotonic
+    double load_seconds;
+} Run;
+
+// Set by the first SIGINT; loops end at the next token.
+extern volatile sig_atomic_t run_interrupted;
+
+double run_seconds(void);
+// A session for one sequence (of at most rows_max rows a step); sets load_seconds. Where there is
+// no vocabulary a mode that needs text has failed before.
+Session *run_open_session(Run *run, int64_t rows_max, Diag *diag);
+bool run_need_tokenizer(const Run *run, Diag *diag);
+
+// Each returns the exit status, or -1 with a message.
+int run_generate(Run *run, Diag *diag);   // text in, text out (generate.c)
+int run_trace(Run *run, Diag *diag);      // --logits, --tap (trace.c)
+int run_perplexity(Run *run, Diag *diag); // --perplexity (perplexity.c)
+
+#endif
