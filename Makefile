@@ -3,6 +3,7 @@
 # BUILD   folder of everything that is made (one a compiler: make CC=clang-14 BUILD=build-clang)
 # CROSS   prefix of a cross compiler (make CROSS=aarch64-linux-gnu)
 # DATA    folder of real models and tokenizers that some tests read
+# N       random graphs of a run (make diff N=10000)
 # ONLY    words: of the tests, only those whose path contains one (make unit ONLY=gguf)
 # V=1     shows the commands
 
@@ -14,8 +15,9 @@ PKG_CONFIG ?= $(if $(CROSS),$(CROSS)-)pkg-config
 BUILD ?= build$(if $(CROSS),-$(CROSS))
 DATA ?= ../shared/data
 ONLY ?=
+N ?= 300
 PREFIX ?= /usr/local
-export BUILD DATA ONLY CC PKG_CONFIG
+export BUILD DATA ONLY N CC PKG_CONFIG
 
 # Parallel unless told otherwise (an explicit -j wins), but `make clean all` keeps its order.
 ifeq ($(MAKELEVEL)$(filter clean,$(MAKECMDGOALS)),0)
@@ -62,7 +64,8 @@ RUNTIME_OBJECTS = $(BASE) $(KERNELS) $(RUNTIME)
 
 UNIT_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 KERNEL_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernels/test_*.c))
-TESTS = $(UNIT_TESTS) $(KERNEL_TESTS)
+RANDOM_GRAPHS = $(BUILD)/tests/diff/random_graphs
+TESTS = $(UNIT_TESTS) $(KERNEL_TESTS) $(RANDOM_GRAPHS)
 HARNESS = $(call objects,$(filter-out $(wildcard tests/*/test_*.c),\
                            $(wildcard tests/unit/*.c tests/kernels/*.c)))
 # Tests that start threads: those that include a part of the runtime which does.
@@ -102,10 +105,14 @@ golden: $(PROGRAMS) ## the golden tests (tests/README.md)
 	@tests/run.sh golden
 bless: $(PROGRAMS) ## writes what the golden tests print now as expected; review the diff
 	@tests/run.sh bless
-diff: $(PROGRAMS) ## whole models: levels, targets and threads against the oracle
+diff: $(PROGRAMS) $(RANDOM_GRAPHS) ## whole models against the oracle; N (300) random graphs
 	@tests/run.sh diff
 e2e: $(PROGRAMS) ## the programs as a user starts them
 	@tests/run.sh e2e
+
+.PHONY: mutate
+mutate: everything ## breaks each pass, rule and reference kernel in turn: some test must notice
+	@tests/mutate.sh
 
 .PHONY: lint fmt
 lint: ## layers, link, text, top level; cppcheck, shellcheck and clang-format where installed
@@ -225,8 +232,12 @@ $(BUILD)/graphrun: $(call objects,tools/graphrun.c) $(TOOLS_COMMON) $(TOOLS_RUN)
 $(TESTS): %: %.o $(HARNESS) $(TOOLS_COMMON) $(TOOLS_COMPILER) $(COMPILER_OBJECTS)
 	$(link) $(CHECK_LIBS) $(LDLIBS)
 
+$(RANDOM_GRAPHS): $(filter-out $(RANDOM_GRAPHS).o,$(call objects,$(wildcard tests/diff/*.c)))
+
 $(FUZZERS): %: %.o $(COMPILER_OBJECTS)
 	$(link) -fsanitize=fuzzer $(LDLIBS)
+
+$(BUILD)/tools/compiler/html.o: tools/compiler/viewer.html
 
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -14,6 +14,8 @@ struct Evaluator {
     const Module *module;
     EvalTensor *tensor;
     void *context;
+    EvalWatch *watch; // may be NULL
+    void *watch_context;
     Arena memory;   // weights and the kv store
     void **weights; // by index in module->weights, twice: as laid out, and packed for q8 and q8k
     int64_t *state_offsets; // by index in module->states
@@ -215,10 +217,19 @@ bool eval_run(Evaluator *evaluator, Graph *graph, const EvalInputs *inputs, Diag
 {
     arena_free(&evaluator->step);
     place_results(evaluator, graph, inputs->symbols);
-    for (const Node *node = graph->first; node; node = node->next)
+    for (const Node *node = graph->first; node; node = node->next) {
         if (!run_node(evaluator, node, inputs, diag))
             return false;
+        if (evaluator->watch)
+            evaluator->watch(evaluator->watch_context, node);
+    }
     return true;
+}
+
+void eval_watch(Evaluator *evaluator, EvalWatch *watch, void *context)
+{
+    evaluator->watch = watch;
+    evaluator->watch_context = context;
 }
 
 const void *eval_result(const Evaluator *evaluator, const Value *value)

@@ -23,6 +23,10 @@ typedef struct EvalInputs {
     const int32_t *inputs[INPUT_COUNT];
 } EvalInputs;
 
+// Called after each node of a run, whose results can be read.
+typedef void EvalWatch(void *context, const Node *node);
+void eval_watch(Evaluator *evaluator, EvalWatch *watch, void *context);
+
 // Runs one step. False with a message when an op has no reference kernel for its types. Results
 // stay readable until the next run.
 bool eval_run(Evaluator *evaluator, Graph *graph, const EvalInputs *inputs, Diag *diag);

@@ -19,10 +19,11 @@ typedef enum PassId {
 typedef struct PassContext {
     Module *module;
     Target target;
-    Arena *scratch;  // freed after the pass
-    Text *explain;   // NULL, or where fusions and choices are told, a line each
-    Text *misses;    // rules that nearly fired in this sweep (rules.c)
-    int32_t matches; // rewrites done, for statistics
+    Arena *scratch;                  // freed after the pass
+    Text *explain;                   // NULL, or where fusions and choices are told, a line each
+    Text *misses;                    // rules that nearly fired in this sweep (rules.c)
+    int32_t matches;                 // rewrites done, for statistics
+    struct PipelineOptions *options; // counts and limits the rewrites of rules
     PassId pass;
     Diag *diag;
 } PassContext;
@@ -57,6 +58,13 @@ typedef struct PipelineOptions {
     // Called after every pass that ran (dumps); `changed` says whether the text is another.
     void (*after_pass)(void *context, PassId pass, const Module *module);
     void *after_context;
+    // NULL, or called with PASS_COUNT before the first pass and after every pass that ran; false
+    // with a message ends the compile.
+    bool (*check)(void *context, PassId pass, Module *module, Diag *diag);
+    void *check_context;
+    bool limit_rewrites; // only the first rewrite_limit rewrites of rules, over all passes
+    int64_t rewrite_limit;
+    int64_t rewrites;                      // filled in: how many fired
     PassStatistics statistics[PASS_COUNT]; // filled in
 } PipelineOptions;
 

@@ -56,6 +56,7 @@ static bool run_one(Module *module, PassId pass, PipelineOptions *options, Diag 
                            .target = target_from_name(module->options.target),
                            .scratch = &scratch,
                            .explain = options->explain,
+                           .options = options,
                            .pass = pass,
                            .diag = diag};
     statistics->ran = true;
@@ -73,7 +74,7 @@ static bool run_one(Module *module, PassId pass, PipelineOptions *options, Diag 
         return false;
     if (options->after_pass)
         options->after_pass(options->after_context, pass, module);
-    return true;
+    return !options->check || options->check(options->check_context, pass, module, diag);
 }
 
 bool pipeline_run(Module *module, PipelineOptions *options, Diag *diag)
@@ -86,6 +87,8 @@ bool pipeline_run(Module *module, PipelineOptions *options, Diag *diag)
                              "needs what it decides",
                              info->name);
     }
+    if (options->check && !options->check(options->check_context, PASS_COUNT, module, diag))
+        return false;
     for (int pass = 0; pass < PASS_COUNT; pass++) {
         if (pass_is_due(&pass_table[pass], (PassId)pass, module, options) &&
             !run_one(module, (PassId)pass, options, diag))

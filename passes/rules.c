@@ -10,20 +10,53 @@ const RuleInfo rule_table[RULE_COUNT] = {
 #undef RULE
 };
 
+#ifdef GRAPHC_BROKEN_RULE
+#define RULE_PASTE(name) RULE_##name
+#define RULE_NAMED(name) RULE_PASTE(name)
+
+// For the test of --verify alone: what the rule of that name puts in the place of its root reaches
+// the root's first reader negated.
+static bool run_rule(const RuleInfo *rule, PassContext *context, Node *root)
+{
+    bool broken = rule == &rule_table[RULE_NAMED(GRAPHC_BROKEN_RULE)] && root->result_count;
+    const Use *use = broken ? root->results[0]->uses : NULL;
+    Node *user = use ? use->user : NULL;
+    int32_t slot = user ? (int32_t)(use - user->operands) : 0;
+    if (!rule->run(context, root))
+        return false;
+    if (user && user->operands[slot].value->dtype == DTYPE_f32) {
+        Node *damage = graph_insert(user->graph, user, OP_neg, 1,
+                                    (Value *[]){user->operands[slot].value}, NULL, user);
+        node_set_operand(user, slot, damage->results[0]);
+    }
+    return true;
+}
+#else
+static bool run_rule(const RuleInfo *rule, PassContext *context, Node *root)
+{
+    return rule->run(context, root);
+}
+#endif
+
 // Tries the pass's rules on a node; it may be gone afterwards if one fired.
 static bool rewrite_node(PassContext *context, Node *node)
 {
+    PipelineOptions *options = context->options;
+    if (options->limit_rewrites && options->rewrites >= options->rewrite_limit)
+        return false;
     for (int i = 0; i < RULE_COUNT; i++) {
         const RuleInfo *rule = &rule_table[i];
         if (rule->pass != context->pass || rule->root != node->op)
             continue;
         const char *place = context->explain ? node_place(node, context->scratch) : NULL;
-        if (!rule->run(context, node))
+        if (!run_rule(rule, context, node))
             continue;
         context->matches++;
+        options->rewrites++;
         if (context->explain)
-            text_print(context->explain, "%s %s: %s: fired\n", pass_table[rule->pass].name,
-                       rule->name, place);
+            text_print(context->explain, "%s %s: %s: fired: rewrite %lld\n",
+                       pass_table[rule->pass].name, rule->name, place,
+                       (long long)options->rewrites);
         return true;
     }
     return false;

@@ -16,10 +16,11 @@
 #include <time.h>
 
 #include "kernels/kernel.h"
+#include "runtime/memory.h"
 #include "runtime/pool.h"
 #include "runtime/weights.h"
 
-enum { ALIGNMENT = 64, HUGE_BYTES = 2 << 20, SCRATCH_ALIGNMENT = 4096 };
+enum { ALIGNMENT = 64, HUGE_BYTES = 2 << 20 };
 
 typedef struct BoundStep {
     const KernelCall *call;
@@ -46,12 +47,10 @@ typedef struct Mapping {
 
 struct Exec {
     const Plan *plan;
-    ExecOptions options;
+    RunMemory memory; // what is allocated, the options it is for
     Pool *pool;
-    int32_t pages_per_sequence;
     const char *weights; // in the plan's mapping or in `made`
     Mapping made, kv, act, scratch, io;
-    size_t thread_scratch;
     char *io_buffers[INPUT_COUNT];
     char **outputs;
     ConstantSlot *constants;
@@ -73,7 +72,7 @@ static size_t round_up(size_t value, size_t multiple)
 // too.
 static bool map_memory(Mapping *mapping, int64_t bytes, const char *what, Diag *diag)
 {
-    size_t length = round_up((size_t)bytes + 1, HUGE_BYTES), reserved = length + HUGE_BYTES;
+    size_t length = (size_t)memory_mapped_bytes(bytes), reserved = length + HUGE_BYTES;
     char *space = mmap(NULL, reserved, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (space == MAP_FAILED)
@@ -95,40 +94,6 @@ static void unmap_memory(Mapping *mapping)
         munmap(mapping->bytes, mapping->length);
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static bool settle_options(Exec *exec, const ExecOptions *options, Diag *diag)
-{
-    const PlanInfo *info = &exec->plan->info;
-    ExecOptions *own = &exec->options;
-    *own = *options;
-    if (own->context == 0)
-        own->context = info->context_length;
-    if (own->sequences == 0)
-        own->sequences = 1;
-    if (own->rows_max == 0)
-        own->rows_max = own->sequences;
-    own->rows_max = least(own->rows_max, info->batch);
-    if (own->context < 1 || own->context > INT32_MAX - info->page_tokens || own->sequences < 1 ||
-        own->rows_max < 1)
-        return diag_fail(diag, (Where){0}, "a context of %lld tokens for %d sequences cannot be",
-                         (long long)own->context, own->sequences);
-    int64_t pages = (own->context + info->page_tokens - 1) / info->page_tokens;
-    exec->pages_per_sequence = (int32_t)pages;
-    int64_t bytes;
-    if (pages * own->sequences > INT32_MAX ||
-        __builtin_mul_overflow(pages * own->sequences, info->page_bytes, &bytes) ||
-        bytes > (int64_t)1 << 46)
-        return diag_fail(
-            diag, (Where){0},
-            "a context of %lld tokens for %d sequences needs too much memory: lower -c",
-            (long long)own->context, own->sequences);
-    return true;
-}
-
 static bool make_weights(Exec *exec, Diag *diag)
 {
     const Plan *plan = exec->plan;
@@ -145,34 +110,15 @@ static bool make_weights(Exec *exec, Diag *diag)
     return good;
 }
 
-// The largest value of each symbol in a phase.
-static void largest_symbols(const Exec *exec, const PlanPhase *phase, int64_t symbols[SYMBOL_COUNT])
-{
-    symbols[SYMBOL_T] = phase->bound_t;
-    symbols[SYMBOL_R] = least(exec->options.rows_max, phase->bound_t);
-    symbols[SYMBOL_B] = least(exec->options.sequences, phase->bound_t);
-    symbols[SYMBOL_P] = exec->pages_per_sequence;
-}
-
 static int64_t io_bytes(const Exec *exec, const Shape *shape)
 {
-    int64_t symbols[SYMBOL_COUNT];
-    largest_symbols(exec, &exec->plan->phases[exec->plan->phase_count - 1], symbols);
-    int64_t bytes = shape_rows(shape, symbols) * shape_columns(shape, symbols) * 4;
-    return (int64_t)round_up((size_t)bytes, ALIGNMENT);
+    return memory_io_bytes(exec->plan, &exec->memory, shape);
 }
 
 static bool make_io(Exec *exec, Diag *diag)
 {
     const Plan *plan = exec->plan;
-    int64_t bytes = 0;
-    for (int input = 0; input < INPUT_COUNT; input++) {
-        Shape shape = step_input_shape((StepInput)input);
-        bytes += io_bytes(exec, &shape);
-    }
-    for (uint32_t i = 0; i < plan->output_count; i++)
-        bytes += io_bytes(exec, &plan->outputs[i].shape);
-    if (!map_memory(&exec->io, bytes, "inputs and outputs", diag))
+    if (!map_memory(&exec->io, exec->memory.io, "inputs and outputs", diag))
         return false;
     char *place = exec->io.bytes;
     for (int input = 0; input < INPUT_COUNT; input++) {
@@ -189,14 +135,11 @@ static bool make_io(Exec *exec, Diag *diag)
 
 static bool make_arenas(Exec *exec, Diag *diag)
 {
-    const Plan *plan = exec->plan;
-    int64_t act = 0;
-    for (uint32_t i = 0; i < plan->phase_count; i++)
-        if (plan->phases[i].act_bytes > act)
-            act = plan->phases[i].act_bytes;
-    int64_t kv = plan->info.page_bytes * exec->pages_per_sequence * exec->options.sequences;
-    return map_memory(&exec->act, act, "activations", diag) &&
-           map_memory(&exec->kv, kv, "keys and values: lower -c", diag) && make_io(exec, diag);
+    const RunMemory *memory = &exec->memory;
+    return map_memory(&exec->act, memory->act, "activations", diag) &&
+           map_memory(&exec->kv, memory->kv, "keys and values: lower -c", diag) &&
+           map_memory(&exec->scratch, memory->scratch, "scratch of the threads", diag) &&
+           make_io(exec, diag);
 }
 
 static bool make_tables(Exec *exec, Diag *diag)
@@ -210,9 +153,9 @@ static bool make_tables(Exec *exec, Diag *diag)
     exec->calls = calloc(steps, sizeof *exec->calls);
     exec->bound = calloc(steps, sizeof *exec->bound);
     exec->phases = calloc(plan->phase_count, sizeof *exec->phases);
-    exec->times = exec->options.profile ? calloc(steps, sizeof *exec->times) : NULL;
+    exec->times = exec->memory.options.profile ? calloc(steps, sizeof *exec->times) : NULL;
     if (!exec->outputs || !exec->operands || !exec->constants || !exec->rows || !exec->calls ||
-        !exec->bound || !exec->phases || (exec->options.profile && !exec->times))
+        !exec->bound || !exec->phases || (exec->memory.options.profile && !exec->times))
         return diag_fail(diag, (Where){0}, "out of memory for the steps of the plan");
     return true;
 }
@@ -244,91 +187,43 @@ static void bind_addresses(Exec *exec)
     }
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const PlanStep *step = &plan->steps[i];
-        KernelCall *call = &exec->calls[i];
         exec->rows[i] = kernel_from_name(plan_string(plan, step->kernel));
-        call->results = &exec->operands[step->first_operand];
-        call->operands = call->results + step->result_count;
-        call->result_count = step->result_count;
-        call->operand_count = step->operand_count;
-        call->attributes = &step->attributes;
-        call->pages.page_bytes = plan->info.page_bytes;
-        call->pages.page_tokens = plan->info.page_tokens;
-        call->pages.pages_per_sequence = exec->pages_per_sequence;
-        const PlanOperand *operands = &plan->operands[step->first_operand];
-        for (int j = step->result_count; j < step->result_count + step->operand_count; j++)
-            if (operands[j].region == REGION_KV)
-                call->pages.kv_heads = (int32_t)operands[j].shape.dims[1].constant;
+        memory_bind_call(plan, step, exec->memory.pages_per_sequence,
+                         &exec->operands[step->first_operand], &exec->calls[i]);
     }
 }
 
-// Rows and columns of a phase's operands for values of the symbols. A state's rows are a page's
-// tokens.
+// Rows and columns of a phase's operands for values of the symbols.
 static void bind_shapes(Exec *exec, const PlanPhase *phase, const int64_t symbols[SYMBOL_COUNT])
 {
     const Plan *plan = exec->plan;
     for (uint32_t i = 0; i < phase->step_count; i++) {
         const PlanStep *step = &plan->steps[phase->first_step + i];
         uint32_t end = step->first_operand + step->result_count + step->operand_count;
-        for (uint32_t j = step->first_operand; j < end; j++) {
-            const PlanOperand *operand = &plan->operands[j];
-            const Shape *shape = &operand->shape;
-            KernelOperand *bound = &exec->operands[j];
-            bound->rows = shape_rows(shape, symbols);
-            bound->columns = shape_columns(shape, symbols);
-            if (operand->region == REGION_KV) {
-                bound->rows = plan->info.page_tokens;
-                bound->columns = shape->dims[1].constant * shape->dims[2].constant;
-            }
-        }
+        for (uint32_t j = step->first_operand; j < end; j++)
+            memory_bind_shape(plan, &plan->operands[j], symbols, &exec->operands[j]);
     }
-}
-
-// A thread's scratch is what any step needs at its largest shapes in this binding.
-static bool make_scratch(Exec *exec, Diag *diag)
-{
-    const Plan *plan = exec->plan;
-    int64_t most = 0;
-    for (uint32_t i = 0; i < plan->phase_count; i++) {
-        const PlanPhase *phase = &plan->phases[i];
-        int64_t symbols[SYMBOL_COUNT];
-        largest_symbols(exec, phase, symbols);
-        bind_shapes(exec, phase, symbols);
-        for (uint32_t j = phase->first_step; j < phase->first_step + phase->step_count; j++) {
-            KernelScratch *scratch = exec->rows[j]->scratch;
-            int64_t bytes = scratch ? scratch(&exec->calls[j]) : 0;
-            most = bytes > most ? bytes : most;
-            most = plan->steps[j].scratch_bytes > most ? plan->steps[j].scratch_bytes : most;
-        }
-    }
-    exec->thread_scratch = round_up((size_t)most, SCRATCH_ALIGNMENT);
-    int64_t all = (int64_t)exec->thread_scratch * pool_threads(exec->pool);
-    return map_memory(&exec->scratch, all, "scratch of the threads", diag);
 }
 
 Exec *exec_open(const Plan *plan, const ExecOptions *options, Diag *diag)
 {
-    if (plan->phase_count == 0) {
-        diag_fail(diag, (Where){.file = plan->path}, "the plan holds a vocabulary and no model");
+    RunMemory memory;
+    if (!memory_of_run(plan, options, &memory, diag))
         return NULL;
-    }
     Exec *exec = calloc(1, sizeof *exec);
     if (!exec) {
         diag_fail(diag, (Where){.file = plan->path}, "out of memory");
         return NULL;
     }
     exec->plan = plan;
-    bool good = settle_options(exec, options, diag) &&
-                (exec->pool = pool_open(options->threads, diag)) != NULL &&
+    exec->memory = memory;
+    bool good = (exec->pool = pool_open(memory.options.threads, diag)) != NULL &&
                 make_tables(exec, diag) && make_arenas(exec, diag) && make_weights(exec, diag);
-    if (good) {
-        exec->options.threads = pool_threads(exec->pool);
-        bind_addresses(exec);
-        good = make_scratch(exec, diag);
-    }
     if (!good) {
         exec_close(exec);
         return NULL;
     }
+    bind_addresses(exec);
     for (uint32_t i = 0; i < plan->phase_count; i++)
         exec->phases[i].steps = &exec->bound[plan->phases[i].first_step];
     return exec;
@@ -357,12 +252,12 @@ void exec_close(Exec *exec)
 
 const ExecOptions *exec_options(const Exec *exec)
 {
-    return &exec->options;
+    return &exec->memory.options;
 }
 
 int32_t exec_pages_per_sequence(const Exec *exec)
 {
-    return exec->pages_per_sequence;
+    return exec->memory.pages_per_sequence;
 }
 
 int32_t *exec_input(Exec *exec, StepInput input)
@@ -385,10 +280,9 @@ int32_t exec_find_output(const Exec *exec, const char *name)
 
 ExecMemory exec_memory(const Exec *exec)
 {
-    const PlanInfo *info = &exec->plan->info;
     return (ExecMemory){
-        .weights = info->w_bytes,
-        .kv = info->page_bytes * exec->pages_per_sequence * exec->options.sequences,
+        .weights = exec->memory.weights,
+        .kv = exec->memory.kv,
         .act = (int64_t)exec->act.length,
         .scratch = (int64_t)exec->scratch.length,
         .io = (int64_t)exec->io.length,
@@ -403,7 +297,7 @@ const ExecTime *exec_times(const Exec *exec)
 static void bind_phase(Exec *exec, BoundPhase *bound, const PlanPhase *phase, int64_t t, int64_t r,
                        int64_t b)
 {
-    const int64_t symbols[SYMBOL_COUNT] = {t, r, b, exec->pages_per_sequence};
+    const int64_t symbols[SYMBOL_COUNT] = {t, r, b, exec->memory.pages_per_sequence};
     bind_shapes(exec, phase, symbols);
     bool barrier = false;
     bound->step_count = 0;
@@ -440,7 +334,7 @@ static void run_steps(void *context, int32_t thread, int32_t threads)
 {
     Exec *exec = context;
     const BoundPhase *phase = exec->current;
-    void *scratch = exec->scratch.bytes + (size_t)thread * exec->thread_scratch;
+    void *scratch = exec->scratch.bytes + thread * exec->memory.thread_scratch;
     ExecTime *times = thread == 0 ? exec->times : NULL;
     for (uint32_t i = 0; i < phase->step_count; i++) {
         const BoundStep *step = &phase->steps[i];
@@ -462,8 +356,8 @@ void exec_run(Exec *exec, int64_t t, int64_t r, int64_t b)
 {
     const Plan *plan = exec->plan;
     assert(t >= 1 && t <= plan->info.batch);
-    assert(r >= 0 && r <= least(t, exec->options.rows_max));
-    assert(b >= 1 && b <= least(t, exec->options.sequences));
+    assert(r >= 0 && r <= t && r <= exec->memory.options.rows_max);
+    assert(b >= 1 && b <= t && b <= exec->memory.options.sequences);
     uint32_t index = 0;
     while (plan->phases[index].bound_t < t)
         index++;

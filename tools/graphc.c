@@ -10,18 +10,24 @@
 #include "tools/common/version.h"
 #include "tools/compiler/cache.h"
 #include "tools/compiler/compile.h"
+#include "tools/compiler/dump.h"
+#include "tools/compiler/inspect.h"
+#include "tools/compiler/verify.h"
 
 static const char usage[] =
     "usage: graphc [options] MODEL.lua -w WEIGHTS.gguf     compile a model script\n"
     "       graphc [options] WEIGHTS.gguf                  the script is found by architecture\n"
     "       graphc [options] MODULE.ir [-w WEIGHTS.gguf]   go on from dumped text\n"
-    "       graphc --dump PLAN.plan                        list a plan\n";
+    "       graphc --dump PLAN.plan                        list a plan\n"
+    "       graphc --mem PLAN.plan                         what it needs of memory\n"
+    "       graphc --diff A.plan B.plan                    what differs\n";
 
 static const char footer[] =
     "Examples\n"
     "  graphc --dump llama.lua -w model.gguf        the optimised plan as text\n"
     "  graphc llama.lua -w model.gguf -o m.plan     write it\n"
-    "  graphc --dump=merge llama.lua -w shape:tinyllama-1.1b,type=q4_0\n";
+    "  graphc --dump=merge llama.lua -w shape:tinyllama-1.1b,type=q4_0\n"
+    "  graphc --dump --format=html model.gguf > model.html\n";
 
 static int report(const Diag *diag, int status)
 {
@@ -81,6 +87,17 @@ static int show_plan(const char *path, bool check, Diag *diag)
     return ok ? 0 : report(diag, 1);
 }
 
+static int list_plan(const Options *options, Diag *diag)
+{
+    const char *path = options->operands.items[0];
+    if (options->mem)
+        return inspect_plan_memory(options, diag) ? 0 : report(diag, 1);
+    if (!options->format)
+        return show_plan(path, false, diag);
+    diag_fail(diag, (Where){path, 0, 0}, "a plan is listed as text only: drop --format");
+    return report(diag, 1);
+}
+
 static int show_info(const char *path, Diag *diag)
 {
     if (plan_is_plan(path))
@@ -95,54 +112,6 @@ static int show_info(const char *path, Diag *diag)
     return file ? 0 : report(diag, 1);
 }
 
-typedef enum DumpWhen { DUMP_NONE, DUMP_FINAL, DUMP_PASS, DUMP_ALL, DUMP_CHANGED } DumpWhen;
-
-typedef struct Dump {
-    DumpWhen when;
-    PassId pass;
-    Text last; // to see what changed
-} Dump;
-
-static bool parse_dump(const char *argument, Dump *dump, Diag *diag)
-{
-    *dump = (Dump){.when = DUMP_NONE, .pass = PASS_COUNT};
-    if (!argument)
-        return true;
-    if (!*argument || strcmp(argument, "final") == 0)
-        dump->when = DUMP_FINAL;
-    else if (strcmp(argument, "all") == 0)
-        dump->when = DUMP_ALL;
-    else if (strcmp(argument, "changed") == 0)
-        dump->when = DUMP_CHANGED;
-    else if ((dump->pass = pass_from_name(argument)) != PASS_COUNT)
-        dump->when = DUMP_PASS;
-    else
-        return diag_fail(diag, (Where){0},
-                         "--dump=%s: there is no such pass; --list-passes names "
-                         "them (or all, changed, final)",
-                         argument);
-    return true;
-}
-
-static void dump_after(void *context, PassId pass, const Module *module)
-{
-    Dump *dump = context;
-    bool wanted = dump->when == DUMP_ALL || dump->when == DUMP_CHANGED ||
-                  (dump->when == DUMP_PASS && dump->pass == pass);
-    if (!wanted)
-        return;
-    Text text = {0};
-    module_print(module, &text);
-    bool changed =
-        text.length != dump->last.length || memcmp(text.bytes, dump->last.bytes, text.length) != 0;
-    if (dump->when == DUMP_ALL || (dump->when == DUMP_CHANGED && changed))
-        printf("; after %s\n", pass_table[pass].name);
-    if (dump->when != DUMP_CHANGED || changed)
-        fwrite(text.bytes, 1, text.length, stdout);
-    text_free(&dump->last);
-    dump->last = text;
-}
-
 static bool parse_pipeline(const Options *options, PipelineOptions *pipeline, Diag *diag)
 {
     *pipeline = (PipelineOptions){.stop_after = PASS_COUNT};
@@ -155,6 +124,10 @@ static bool parse_pipeline(const Options *options, PipelineOptions *pipeline, Di
                          "--stop-after=%s: there is no such pass; --list-passes "
                          "names them",
                          options->stop_after);
+    pipeline->limit_rewrites = options->rewrite_limit != OPTION_UNSET_INT;
+    pipeline->rewrite_limit = options->rewrite_limit;
+    if (pipeline->limit_rewrites && pipeline->rewrite_limit < 0)
+        return diag_fail(diag, (Where){0}, "--rewrite-limit wants a number from 0 on");
     const char *name = options->disable ? options->disable : "";
     while (*name) {
         char one[32] = {0};
@@ -201,24 +174,24 @@ static bool run_compile(Compile *compile, Diag *diag)
     PipelineOptions pipeline;
     Dump dump;
     Text explain = {0};
-    if (!parse_pipeline(options, &pipeline, diag) || !parse_dump(options->dump, &dump, diag))
+    if (!parse_pipeline(options, &pipeline, diag) || !dump_parse(options, &dump, diag))
         return false;
     pipeline.after_pass = dump_after;
     pipeline.after_context = &dump;
     pipeline.explain = options->explain ? &explain : NULL;
-    bool ok = options->vocab_only || compile_module(compile, &pipeline, diag);
-    text_free(&dump.last);
-    if (ok && dump.when == DUMP_FINAL && compile->module) {
-        Text text = {0};
-        module_print(compile->module, &text);
-        fwrite(text.bytes, 1, text.length, stdout);
-        text_free(&text);
+    bool ok = options->vocab_only || compile_build(compile, diag);
+    if (ok && !options->vocab_only) {
+        dump_begin(&dump, compile->module);
+        ok = options->verify ? compile_verified(compile, &pipeline, diag)
+                             : compile_module(compile, &pipeline, diag);
     }
+    dump_end(&dump, compile, ok);
     if (explain.length)
         fwrite(explain.bytes, 1, explain.length, stdout);
     text_free(&explain);
     if (ok && options->time_passes)
         print_times(&pipeline);
+    ok = ok && (!options->mem || inspect_compile_memory(compile, diag));
     return ok && write_outputs(compile, &pipeline, diag);
 }
 
@@ -235,6 +208,28 @@ static bool run_cached(Compile *compile, Diag *diag)
     return true;
 }
 
+// Options that say nothing to each other are refused, not ignored.
+static bool check_combination(const Options *options, Diag *diag)
+{
+    bool looks = options->dump || options->mem || options->verify || options->explain ||
+                 options->time_passes || options->stop_after || options->disable;
+    if (options->cached && (looks || options->output))
+        return diag_fail(diag, (Where){0},
+                         "--cached only finds or makes a plan: drop -o and the "
+                         "options that look inside");
+    if (options->vocab_only && looks)
+        return diag_fail(diag, (Where){0},
+                         "--vocab-only compiles no graph: drop the options that "
+                         "look inside");
+    bool sizes = options->context != OPTION_UNSET_INT || options->threads != OPTION_UNSET_INT ||
+                 options->sequences != OPTION_UNSET_INT;
+    if (sizes && !options->mem)
+        return diag_fail(diag, (Where){0},
+                         "-c, -t and --sequences are of a run: graphc takes them "
+                         "with --mem");
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     Options options;
@@ -245,6 +240,8 @@ int main(int argc, char **argv)
         options_print_help(PROGRAM_GRAPHC, usage, footer);
         return 0;
     }
+    if (!check_combination(&options, &diag))
+        return report(&diag, 2);
     if (options.version)
         return printf("graphc %s\n", GRAPHC_VERSION) < 0;
     if (options.list_passes)
@@ -253,10 +250,14 @@ int main(int argc, char **argv)
         return list_ops();
     if (options.info)
         return show_info(options.info, &diag);
+    if (options.diff.count) {
+        int status = inspect_diff(&options, &diag);
+        return status < 0 ? report(&diag, 2) : status;
+    }
     if (options.check)
         return show_plan(options.check, true, &diag);
     if (options.operands.count == 1 && plan_is_plan(options.operands.items[0]))
-        return show_plan(options.operands.items[0], false, &diag);
+        return list_plan(&options, &diag);
     if (!options.operands.count && !options.model_file) {
         fputs(usage, stderr);
         return 2;

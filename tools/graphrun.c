@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "runtime/text/text_stream.h"
-#include "tools/common/options.h"
+#include "tools/common/exec_options.h"
 #include "tools/common/version.h"
 #include "tools/run/locate.h"
 #include "tools/run/prompt.h"
@@ -16,7 +16,8 @@ static const char usage[] =
     "usage: graphrun [options] MODEL -p PROMPT      MODEL is a plan, or a model file for graphc\n"
     "       graphrun MODEL --tokenize < TEXT        also --detokenize\n"
     "       graphrun MODEL --ids 1,80,147 --logits OUT.npy\n"
-    "       graphrun MODEL --perplexity FILE\n";
+    "       graphrun MODEL --perplexity FILE\n"
+    "       graphrun MODEL --dry-run                what the run would take of memory\n";
 
 static const char footer[] = "Without -p, -f and --ids the prompt is read from stdin.\n"
                              "--perplexity cuts the text in chunks as long as the context (-c), "
@@ -39,32 +40,34 @@ double run_seconds(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-static bool choose(const char *name, int64_t given, int64_t least, int64_t most, int64_t *out,
-                   Diag *diag)
+bool run_session_options(const Run *run, int64_t rows_max, SessionOptions *session, Diag *diag)
 {
-    *out = given == OPTION_UNSET_INT ? 0 : given;
-    if (given == OPTION_UNSET_INT || (given >= least && given <= most))
-        return true;
-    return diag_fail(diag, (Where){0}, "%s wants a number from %lld to %lld, not %lld", name,
-                     (long long)least, (long long)most, (long long)given);
+    const Options *options = run->options;
+    ExecOptions exec;
+    int64_t chunk;
+    if (options->sequences != OPTION_UNSET_INT && !options->dry_run)
+        return diag_fail(diag, (Where){0},
+                         "graphrun runs one sequence: --sequences needs --dry-run");
+    if (!exec_options_choose(options, &exec, diag) ||
+        !option_number("--chunk", options->chunk, 1, run->plan->info.batch, &chunk, diag))
+        return false;
+    *session = (SessionOptions){.threads = exec.threads,
+                                .context = exec.context,
+                                .sequences = exec.sequences,
+                                .rows_max = rows_max,
+                                .chunk = chunk};
+    if (exec.context > run->plan->info.context_length)
+        fprintf(stderr,
+                "note: the model was trained for %lld tokens of context, -c asks for %lld\n",
+                (long long)run->plan->info.context_length, (long long)exec.context);
+    return true;
 }
-
-enum { THREADS_MAX = 1024 };
 
 Session *run_open_session(Run *run, int64_t rows_max, Diag *diag)
 {
-    const Options *options = run->options;
-    int64_t threads, context, chunk;
-    if (!choose("-t", options->threads, 1, THREADS_MAX, &threads, diag) ||
-        !choose("-c", options->context, 1, INT32_MAX, &context, diag) ||
-        !choose("--chunk", options->chunk, 1, run->plan->info.batch, &chunk, diag))
+    SessionOptions session;
+    if (!run_session_options(run, rows_max, &session, diag))
         return NULL;
-    SessionOptions session = {
-        .threads = (int32_t)threads, .context = context, .rows_max = rows_max, .chunk = chunk};
-    if (context > run->plan->info.context_length)
-        fprintf(stderr,
-                "note: the model was trained for %lld tokens of context, -c asks for %lld\n",
-                (long long)run->plan->info.context_length, (long long)context);
     Session *opened = session_open(run->plan, &session, diag);
     run->load_seconds = run_seconds() - run->began;
     return opened;
@@ -125,6 +128,8 @@ static int run_mode(Run *run, Diag *diag)
 {
     const Options *options = run->options;
     bool text_only = options->tokenize || options->detokenize;
+    if (options->dry_run)
+        return run_dry(run, diag);
     if (text_only && !run_need_tokenizer(run, diag))
         return -1;
     if (options->tokenize)

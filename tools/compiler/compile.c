@@ -222,10 +222,16 @@ static Module *build_module(Compile *compile, Diag *diag)
                               &compile->scripts, diag);
 }
 
+bool compile_build(Compile *compile, Diag *diag)
+{
+    if (!compile->module)
+        compile->module = build_module(compile, diag);
+    return compile->module;
+}
+
 bool compile_module(Compile *compile, PipelineOptions *pipeline, Diag *diag)
 {
-    compile->module = build_module(compile, diag);
-    return compile->module && pipeline_run(compile->module, pipeline, diag);
+    return compile_build(compile, diag) && pipeline_run(compile->module, pipeline, diag);
 }
 
 static bool find_tensor(void *context, const char *name, uint64_t *offset, uint64_t *bytes)

@@ -27,7 +27,9 @@ typedef struct Compile {
 // the model file, runs nothing.
 bool compile_open(Compile *compile, const Options *options, Diag *diag);
 void compile_close(Compile *compile);
-// Runs the script (or parses the text) and then the pipeline.
+// Runs the script (or parses the text): the module before the first pass.
+bool compile_build(Compile *compile, Diag *diag);
+// Builds the module unless that is done, then runs the pipeline.
 bool compile_module(Compile *compile, PipelineOptions *pipeline, Diag *diag);
 // Lowers the module (or, with --vocab-only, the vocabulary) to a plan in the compile's arena.
 Plan *compile_plan(Compile *compile, Diag *diag);

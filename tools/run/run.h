@@ -23,11 +23,14 @@ double run_seconds(void);
 // A session for one sequence (of at most rows_max rows a step); sets load_seconds. Where there is
 // no vocabulary a mode that needs text has failed before.
 Session *run_open_session(Run *run, int64_t rows_max, Diag *diag);
+// The options of that session, settled as far as the command line does.
+bool run_session_options(const Run *run, int64_t rows_max, SessionOptions *session, Diag *diag);
 bool run_need_tokenizer(const Run *run, Diag *diag);
 
 // Each returns the exit status, or -1 with a message.
 int run_generate(Run *run, Diag *diag);   // text in, text out (generate.c)
 int run_trace(Run *run, Diag *diag);      // --logits, --tap (trace.c)
 int run_perplexity(Run *run, Diag *diag); // --perplexity (perplexity.c)
+int run_dry(Run *run, Diag *diag);        // --dry-run (dry_run.c)
 
 #endif

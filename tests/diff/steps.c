@@ -1,0 +1,92 @@
+// What a random module runs on: steps over two sequences whose pages lie in any order, and weights
+// whose scales keep everything finite.
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/base/hash.h"
+#include "tests/diff/generate.h"
+
+static void add_step(Steps *steps, Chance *chance, int32_t tokens, const int32_t *seqs)
+{
+    int32_t step = steps->count++, rows = 0;
+    for (int32_t i = 0; i < tokens; i++) {
+        steps->token[step][i] = chance_between(chance, 0, VOCABULARY - 1);
+        steps->seq[step][i] = seqs[i];
+        steps->pos[step][i] = steps->length[seqs[i]]++;
+        if (chance_in(chance, 50))
+            steps->row[step][rows++] = i;
+    }
+    steps->steps[step] = (EvalInputs){{tokens, rows, SEQUENCES, PAGES},
+                                      {steps->token[step], steps->pos[step], steps->seq[step],
+                                       steps->row[step], steps->table, steps->length}};
+}
+
+void generate_steps(uint64_t seed, const Module *module, Steps *steps)
+{
+    Chance chance = {seed ^ 0x5eed};
+    static const int32_t tables[][SEQUENCES * PAGES] = {{3, -1, 1, -1}, {0, 1, 2, 3}, {2, 0, 3, 1}};
+    *steps = (Steps){0};
+    memcpy(steps->table, tables[chance_between(&chance, 0, 2)], sizeof steps->table);
+    if (module->options.batch >= STEP_TOKENS) {
+        static const int32_t seqs[STEP_TOKENS] = {0, 0, 0, 1, 1, 1};
+        add_step(steps, &chance, chance_between(&chance, 2, STEP_TOKENS), seqs);
+    }
+    for (int32_t i = 0; i < 3; i++) {
+        int32_t seq = chance_between(&chance, 0, SEQUENCES - 1);
+        add_step(steps, &chance, 1, &seq);
+    }
+}
+
+// --- weights
+
+static void fill_scale(uint8_t *block, DType dtype, uint64_t random)
+{
+    // As f16: about 0.005; of q6_k, whose quants and scales are larger, 0.0001.
+    uint16_t scale = (uint16_t)((dtype == DTYPE_q6_k ? 0x0600 : 0x1c00) + random % 512);
+    memcpy(block + (dtype == DTYPE_q6_k ? 208 : 0), &scale, sizeof scale);
+}
+
+static void fill_float(uint8_t *element, DType dtype, uint64_t random)
+{
+    float value = (float)((int32_t)(random % 2001) - 1000) * 4e-4f;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint16_t half = (uint16_t)(bits >> 16);
+    if (dtype == DTYPE_f16) // 0.06 … 0.25, either sign
+        half = (uint16_t)((random >> 20 & 1) << 15 | (0x2c00 + random % 2048));
+    if (dtype == DTYPE_f32)
+        memcpy(element, &value, sizeof value);
+    else
+        memcpy(element, &half, sizeof half);
+}
+
+static uint8_t *random_rows(Arena *arena, const Recipe *tensor)
+{
+    int64_t bytes = tensor->rows * dtype_row_bytes(tensor->dtype, tensor->columns);
+    uint8_t *out = arena_alloc(arena, (size_t)bytes + sizeof(uint64_t));
+    Chance chance = {hash64(tensor->tensor, strlen(tensor->tensor), tensor->dtype)};
+    for (int64_t i = 0; i < bytes; i += (int64_t)sizeof(uint64_t)) {
+        uint64_t random = chance_bits(&chance);
+        memcpy(out + i, &random, sizeof random);
+    }
+    int32_t block = dtype_table[tensor->dtype].block_bytes;
+    for (int64_t i = 0; i < bytes; i += block) {
+        uint64_t random = chance_bits(&chance);
+        if (dtype_table[tensor->dtype].kind == DTYPE_KIND_FLOAT)
+            fill_float(out + i, tensor->dtype, random);
+        else
+            fill_scale(out + i, tensor->dtype, random);
+    }
+    return out;
+}
+
+const void *generate_tensor(void *context, const Recipe *tensor)
+{
+    Tensors *tensors = context;
+    int number = atoi(strchr(tensor->tensor, '.') + 1);
+    assert(number > 0 && number < TENSORS_MAX);
+    if (!tensors->bytes[number])
+        tensors->bytes[number] = random_rows(tensors->arena, tensor);
+    return tensors->bytes[number];
+}
