@@ -145,7 +145,8 @@ typedef struct ModuleOptions {
 
 struct Module {
     Arena *arena;
-    const char *name; // the script's model name
+    const char *name;   // the script's model name
+    const char *script; // base name of the script that built it; NULL: written by hand
     ModuleOptions options;
     Level level;
     int64_t context_length, vocabulary_size; // of the model

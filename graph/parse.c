@@ -257,13 +257,16 @@ static bool parse_word_field(Parser *parser, const char *name)
         return is_f32 || strcmp(scan->token.bytes, "auto") == 0 ||
                scan_fail(scan, mark, "act is auto or f32, not '%s'", scan->token.bytes);
     }
-    module->options.target = parse_token(parser);
+    if (strcmp(name, "script") == 0)
+        module->script = parse_token(parser);
+    else
+        module->options.target = parse_token(parser);
     return true;
 }
 
 static bool parse_module_field(Parser *parser)
 {
-    static const char *const words[] = {"level", "target", "kv", "act"};
+    static const char *const words[] = {"level", "target", "kv", "act", "script"};
     Module *module = parser->module;
     int64_t opt = module->options.opt;
     const struct {

@@ -266,6 +266,10 @@ static void print_module_line(Text *out, const Module *module)
                options->opt, dtype_table[options->kv].name, options->act_auto ? "auto" : "f32",
                (long long)options->batch, (long long)options->page_tokens,
                (long long)module->context_length, (long long)module->vocabulary_size);
+    if (module->script) {
+        text_print(out, " script=");
+        print_word(out, module->script, is_bare(module->script, "."));
+    }
     if (module->level >= LEVEL_PLANNED)
         text_print(out, " w=0x%llx page_bytes=0x%llx", (long long)module->w_bytes,
                    (long long)module->page_bytes);

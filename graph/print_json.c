@@ -288,6 +288,10 @@ static void print_module_members(Text *out, const Module *module)
     text_print(out, "}");
     print_int(out, "context", module->context_length);
     print_int(out, "vocabulary", module->vocabulary_size);
+    if (module->script) {
+        text_print(out, ", ");
+        print_string(out, "script", module->script);
+    }
     if (module->level >= LEVEL_PLANNED) {
         print_int(out, "w_bytes", module->w_bytes);
         print_int(out, "page_bytes", module->page_bytes);

@@ -92,6 +92,9 @@ Module *lua_frontend_build(const LuaFrontendOptions *options, const ModelFile *f
     if (!host)
         return NULL;
     Module *module = module_new(arena, file->name, module_options);
+    const char *slash = strrchr(options->script, '/');
+    const char *script = slash ? slash + 1 : options->script;
+    module->script = arena_copy_text(arena, script, strlen(script));
     Builder builder = {
         .host = host, .file = file, .module = module, .graph = module_add_graph(module, "step")};
     bool built = lua_host_call(host, install, &builder, diag) &&

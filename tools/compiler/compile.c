@@ -244,24 +244,25 @@ static bool find_tensor(void *context, const char *name, uint64_t *offset, uint6
     return true;
 }
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 const char *compile_command(Compile *compile)
 {
     const ModuleOptions *options = &compile->module_options;
-    const char *script = compile->script ? strrchr(compile->script, '/') : NULL;
-    const char *model = compile->file ? strrchr(compile->file->path, '/') : NULL;
-    const char *input = script                 ? script + 1
-                        : compile->script      ? compile->script
-                        : compile->module_text ? compile->module_text
-                                               : "";
-    return arena_format(&compile->arena,
-                        "graphc %s%s%s -O%d --target=%s --kv=%s --act=%s -b %lld%s", input,
-                        compile->file ? " -w " : "",
-                        model           ? model + 1
-                        : compile->file ? compile->file->path
-                                        : "",
-                        options->opt, options->target, dtype_table[options->kv].name,
-                        options->act_auto ? "auto" : "f32", (long long)options->batch,
-                        compile->options->vocab_only ? " --vocab-only" : "");
+    const char *script = compile->module && compile->module->script ? compile->module->script
+                         : compile->script                          ? base_name(compile->script)
+                         : compile->module_text ? base_name(compile->module_text)
+                                                : "";
+    const char *model = compile->file ? base_name(compile->file->path) : "";
+    return arena_format(
+        &compile->arena, "graphc %s%s%s -O%d --target=%s --kv=%s --act=%s -b %lld%s", script,
+        compile->file ? " -w " : "", model, options->opt, options->target,
+        dtype_table[options->kv].name, options->act_auto ? "auto" : "f32",
+        (long long)options->batch, compile->options->vocab_only ? " --vocab-only" : "");
 }
 
 Plan *compile_plan(Compile *compile, Diag *diag)
