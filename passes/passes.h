@@ -55,7 +55,7 @@ typedef struct PipelineOptions {
     PassId stop_after; // PASS_COUNT: run all
     bool verify;       // structural verifier after every pass
     Text *explain;     // see PassContext
-    // Called after every pass that ran (dumps); `changed` says whether the text is another.
+    // Called after every pass that ran (dumps).
     void (*after_pass)(void *context, PassId pass, const Module *module);
     void *after_context;
     // NULL, or called with PASS_COUNT before the first pass and after every pass that ran; false

@@ -47,8 +47,8 @@ static bool open_trace(const Plan *plan, const char *prefix, const char *name, c
     return trace->writer != NULL;
 }
 
-static bool trace_tokens(const Run *run, Session *session, const TokenList *tokens,
-                         const Trace *traces, int32_t count, Diag *diag)
+static bool trace_tokens(Session *session, const TokenList *tokens, const Trace *traces,
+                         int32_t count, Diag *diag)
 {
     int32_t sequence = session_add_sequence(session, diag);
     int64_t chunk = exec_options(session_exec(session))->rows_max;
@@ -58,7 +58,6 @@ static bool trace_tokens(const Run *run, Session *session, const TokenList *toke
         return diag_fail(diag, (Where){0},
                          "the prompt has %lld tokens but the context holds %lld: raise -c",
                          (long long)tokens->count, (long long)session_context(session));
-    (void)run;
     for (int64_t done = 0; done < tokens->count && !run_interrupted; done += chunk) {
         int64_t rest = tokens->count - done;
         SessionInput input = {.sequence = sequence,
@@ -103,7 +102,7 @@ int run_trace(Run *run, Diag *diag)
         good = diag_fail(diag, (Where){0}, "the prompt is empty: there are no rows to write");
     good = good && (session = run_open_session(run, chunk, diag)) &&
            open_traces(run, &tokens, traces, &count, diag) &&
-           trace_tokens(run, session, &tokens, traces, count, diag);
+           trace_tokens(session, &tokens, traces, count, diag);
     for (int32_t i = 0; i < count; i++)
         if (!npy_close(traces[i].writer, good, diag))
             good = false;
