@@ -125,6 +125,41 @@ Recipe *recipe_interleave(Arena *arena, const Recipe *a, const Recipe *b, int64_
     return recipe;
 }
 
+Recipe *recipe_permute(Arena *arena, const Recipe *child, int64_t m, int64_t n, int64_t inner)
+{
+    assert(m > 0 && n > 0 && inner > 0 && child->rows % (m * n * inner) == 0);
+    Recipe *recipe = recipe_new(arena, RECIPE_PERMUTE, 1, &child, child->rows);
+    recipe->begin = m;
+    recipe->end = n;
+    recipe->inner = inner;
+    return recipe;
+}
+
+Recipe *recipe_transpose(Arena *arena, const Recipe *child)
+{
+    assert(dtype_table[recipe_dtype(child)].kind == DTYPE_KIND_FLOAT);
+    Recipe *recipe = recipe_new(arena, RECIPE_TRANSPOSE, 1, &child, child->columns);
+    recipe->columns = child->rows;
+    return recipe;
+}
+
+Recipe *recipe_add(Arena *arena, const Recipe *child, float addend)
+{
+    Recipe *recipe = recipe_new(arena, RECIPE_ADD, 1, &child, child->rows);
+    recipe->addend = addend;
+    return recipe;
+}
+
+Recipe *recipe_values(Arena *arena, const float *values, int64_t count)
+{
+    Recipe *recipe = recipe_new(arena, RECIPE_VALUES, 0, NULL, 1);
+    float *copy = ARENA_ARRAY(arena, float, count);
+    memcpy(copy, values, (size_t)count * sizeof *copy);
+    recipe->values = copy;
+    recipe->columns = count;
+    return recipe;
+}
+
 // The bits that tell leaves of one kind apart.
 static uint64_t leaf_identity(const Value *leaf)
 {

@@ -181,6 +181,10 @@ Recipe *recipe_tensor(Arena *arena, const char *name, DType dtype, int64_t rows,
 Recipe *recipe_concat(Arena *arena, int32_t count, const Recipe *const *children);
 Recipe *recipe_slice(Arena *arena, const Recipe *child, int64_t begin, int64_t end);
 Recipe *recipe_interleave(Arena *arena, const Recipe *a, const Recipe *b, int64_t rows_in_turn);
+Recipe *recipe_permute(Arena *arena, const Recipe *child, int64_t m, int64_t n, int64_t inner);
+Recipe *recipe_transpose(Arena *arena, const Recipe *child);
+Recipe *recipe_add(Arena *arena, const Recipe *child, float addend);
+Recipe *recipe_values(Arena *arena, const float *values, int64_t count);
 
 // Leaves: the one value of the graph for it. Weights' and states' values mirror dtype, layout and
 // shape (module_refresh_leaves); their places stand in the Weight and the State alone.

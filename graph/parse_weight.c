@@ -4,7 +4,7 @@
 
 #include "graph/parse.h"
 
-enum { RECIPE_DEPTH_MAX = 32, RECIPE_CHILDREN_MAX = 64 };
+enum { RECIPE_DEPTH_MAX = 32, RECIPE_CHILDREN_MAX = 64, RECIPE_VALUES_MAX = 4096 };
 
 static bool check_size(Parser *parser, ScanMark mark, DType dtype, int64_t rows, int64_t columns)
 {
@@ -104,6 +104,75 @@ static const Recipe *parse_interleave(Parser *parser, int depth)
     return recipe_interleave(parser->arena, children[0], children[1], turn);
 }
 
+static const Recipe *parse_permute(Parser *parser, int depth)
+{
+    Scanner *scan = &parser->scan;
+    ScanMark mark = scan_mark(scan);
+    const Recipe *child = parse_recipe(parser, depth);
+    int64_t sizes[3];
+    for (int i = 0; i < 3; i++)
+        if (!child || !scan_expect(scan, ',') ||
+            !scan_integer(scan, "rows", 1, child->rows, &sizes[i]))
+            return NULL;
+    // Each at most DIM_MAX: the first product cannot overflow.
+    if (child->rows % (sizes[0] * sizes[1]) || child->rows / (sizes[0] * sizes[1]) % sizes[2]) {
+        scan_fail(scan, mark, "permute: %lld rows do not divide by the three sizes",
+                  (long long)child->rows);
+        return NULL;
+    }
+    return recipe_permute(parser->arena, child, sizes[0], sizes[1], sizes[2]);
+}
+
+// Whether all rows of a recipe are rows of tensors of the float type.
+static bool moves_floats(const Recipe *recipe, DType dtype)
+{
+    if (recipe->kind == RECIPE_TENSOR)
+        return recipe->dtype == dtype && dtype_table[dtype].kind == DTYPE_KIND_FLOAT;
+    for (int32_t i = 0; i < recipe->child_count; i++)
+        if (!moves_floats(recipe->children[i], dtype))
+            return false;
+    return recipe_moves_rows(recipe->kind);
+}
+
+static const Recipe *parse_transpose(Parser *parser, int depth)
+{
+    Scanner *scan = &parser->scan;
+    ScanMark mark = scan_mark(scan);
+    const Recipe *child = parse_recipe(parser, depth);
+    if (child && !moves_floats(child, recipe_dtype(child))) {
+        scan_fail(scan, mark, "transpose: rows of tensors of one float type were expected");
+        return NULL;
+    }
+    return child ? recipe_transpose(parser->arena, child) : NULL;
+}
+
+static const Recipe *parse_add(Parser *parser, int depth)
+{
+    float addend;
+    const Recipe *child = parse_recipe(parser, depth);
+    if (!child || !scan_expect(&parser->scan, ',') || !scan_float(&parser->scan, &addend))
+        return NULL;
+    return recipe_add(parser->arena, child, addend);
+}
+
+static const Recipe *parse_values(Parser *parser, int depth)
+{
+    (void)depth;
+    Scanner *scan = &parser->scan;
+    ScanMark mark = scan_mark(scan);
+    float values[RECIPE_VALUES_MAX];
+    int32_t count = 0;
+    do {
+        if (count == RECIPE_VALUES_MAX) {
+            scan_fail(scan, mark, "at most %d values", RECIPE_VALUES_MAX);
+            return NULL;
+        }
+        if (!scan_float(scan, &values[count++]))
+            return NULL;
+    } while (scan_accept(scan, ','));
+    return recipe_values(parser->arena, values, count);
+}
+
 static const Recipe *parse_recipe(Parser *parser, int depth)
 {
     typedef const Recipe *ParseRecipe(Parser *, int);
@@ -111,6 +180,10 @@ static const Recipe *parse_recipe(Parser *parser, int depth)
         [RECIPE_CONCAT] = parse_concat,
         [RECIPE_SLICE] = parse_slice,
         [RECIPE_INTERLEAVE] = parse_interleave,
+        [RECIPE_PERMUTE] = parse_permute,
+        [RECIPE_TRANSPOSE] = parse_transpose,
+        [RECIPE_ADD] = parse_add,
+        [RECIPE_VALUES] = parse_values,
     };
     Scanner *scan = &parser->scan;
     ScanMark mark = scan_mark(scan);

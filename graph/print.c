@@ -109,6 +109,17 @@ static void print_recipe(Text *out, const Recipe *recipe)
         text_print(out, ", %lld, %lld", (long long)recipe->begin, (long long)recipe->end);
     if (recipe->kind == RECIPE_INTERLEAVE)
         text_print(out, ", %lld", (long long)recipe->begin);
+    if (recipe->kind == RECIPE_PERMUTE)
+        text_print(out, ", %lld, %lld, %lld", (long long)recipe->begin, (long long)recipe->end,
+                   (long long)recipe->inner);
+    if (recipe->kind == RECIPE_ADD) {
+        text_print(out, ", ");
+        text_float(out, recipe->addend);
+    }
+    for (int64_t i = 0; recipe->kind == RECIPE_VALUES && i < recipe->columns; i++) {
+        text_print(out, i ? ", " : "");
+        text_float(out, recipe->values[i]);
+    }
     text_print(out, ")");
 }
 

@@ -107,7 +107,18 @@ static void print_recipe(Text *out, const Recipe *recipe)
     }
     if (recipe->kind == RECIPE_INTERLEAVE)
         print_int(out, "rows_in_turn", recipe->begin);
-    text_print(out, "}");
+    if (recipe->kind == RECIPE_PERMUTE)
+        text_print(out, ", \"sizes\": [%lld, %lld, %lld]", (long long)recipe->begin,
+                   (long long)recipe->end, (long long)recipe->inner);
+    if (recipe->kind == RECIPE_ADD) {
+        text_print(out, ", \"addend\": ");
+        print_float(out, recipe->addend);
+    }
+    for (int64_t i = 0; recipe->kind == RECIPE_VALUES && i < recipe->columns; i++) {
+        text_print(out, i ? ", " : ", \"values\": [");
+        print_float(out, recipe->values[i]);
+    }
+    text_print(out, recipe->kind == RECIPE_VALUES ? "]}" : "}");
 }
 
 static void print_weight(Text *out, const Weight *weight)

@@ -105,7 +105,8 @@ bool rule_miss(PassContext *context, RuleId rule, const Node *node, const char *
 static bool same_recipe(const Recipe *a, const Recipe *b)
 {
     if (a->kind != b->kind || a->kind == RECIPE_TENSOR || a->begin != b->begin ||
-        a->end != b->end || a->child_count != b->child_count)
+        a->end != b->end || a->inner != b->inner || a->child_count != b->child_count ||
+        a->kind == RECIPE_ADD || a->kind == RECIPE_VALUES)
         return false;
     for (int32_t i = 0; i < a->child_count; i++)
         if (a->children[i] != b->children[i])
