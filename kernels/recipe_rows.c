@@ -35,7 +35,8 @@ static RecipeRow added_row(const Recipe *recipe, int64_t row, RecipeTensor *tens
 {
     RecipeRow from = recipe_read_row(recipe->children[0], row, tensor, context, scratch);
     float *sums = (float *)(void *)(scratch + (size_t)recipe->columns * sizeof(double));
-    row_to_f32(from.dtype, from.bytes, recipe->columns, sums);
+    if (from.bytes != sums) // of an inner sum they are
+        row_to_f32(from.dtype, from.bytes, recipe->columns, sums);
     for (int64_t i = 0; i < recipe->columns; i++)
         sums[i] += recipe->addend;
     return (RecipeRow){sums, DTYPE_f32};

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/recipe_rows.h"
 #include "passes/passes.h"
 
 enum { EVAL_ALIGNMENT = 64 };
@@ -75,30 +76,27 @@ void eval_free(Evaluator *evaluator)
     free(evaluator);
 }
 
-static const uint8_t *tensor_row(const Evaluator *evaluator, const Recipe *recipe, int64_t row,
-                                 const Recipe **leaf)
-{
-    int64_t tensor_row;
-    *leaf = recipe_row(recipe, row, &tensor_row);
-    const uint8_t *bytes = evaluator->tensor(evaluator->context, *leaf);
-    return bytes + tensor_row * dtype_row_bytes((*leaf)->dtype, (*leaf)->columns);
-}
-
 static void *make_weight(Evaluator *evaluator, const Value *value, Layout layout)
 {
-    const Recipe *recipe = value->weight->recipe, *leaf = recipe;
+    const Recipe *recipe = value->weight->recipe;
     DType dtype = value->shape.rank == 1 ? DTYPE_f32 : value->dtype;
     int64_t panel_rows = layout_table[layout].panel_rows;
     int64_t panel_bytes = layout_panel_bytes(dtype, layout, recipe->columns);
     uint8_t *bytes =
         aligned(&evaluator->memory, layout_bytes(dtype, layout, recipe->rows, recipe->columns));
+    int64_t row_bytes = recipe_row_scratch(recipe->columns);
+    uint8_t *scratch = aligned(&evaluator->memory, panel_rows * row_bytes);
     for (int64_t row = 0; row < recipe->rows; row += panel_rows) {
         const void *rows[32] = {0};
-        for (int64_t i = 0; i < panel_rows && row + i < recipe->rows; i++)
-            rows[i] = tensor_row(evaluator, recipe, row + i, &leaf);
+        RecipeRow made = {0};
+        for (int64_t i = 0; i < panel_rows && row + i < recipe->rows; i++) {
+            made = recipe_read_row(recipe, row + i, evaluator->tensor, evaluator->context,
+                                   scratch + i * row_bytes);
+            rows[i] = made.bytes;
+        }
         uint8_t *panel = bytes + row / panel_rows * panel_bytes;
-        if (dtype != leaf->dtype)
-            row_to_f32(leaf->dtype, rows[0], recipe->columns, (float *)panel);
+        if (dtype != made.dtype)
+            row_to_f32(made.dtype, rows[0], recipe->columns, (float *)panel);
         else if (layout == LAYOUT_plain)
             memcpy(panel, rows[0], (size_t)panel_bytes);
         else
