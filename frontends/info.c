@@ -144,7 +144,7 @@ static void print_summary(Text *out, const ModelFile *file)
         text_print(out,
                    "%" PRId64 " tensors, %" PRIu64 " parameters in %" PRIu64
                    " bytes, file of %" PRIu64 " bytes\n",
-                   file->tensor_count, parameters, bytes, file->mapping_bytes);
+                   file->tensor_count, parameters, bytes, file->parts.items[0].bytes);
     if (unknown)
         text_print(out,
                    "%" PRId64

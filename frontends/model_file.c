@@ -14,6 +14,7 @@
 
 #include "frontends/gguf/gguf.h"
 #include "frontends/shape.h"
+#include "graph/graph.h"
 
 #define SUPPORTED "supported are GGUF files (versions 2 and 3) and shape:NAME"
 
@@ -38,10 +39,11 @@ static const ForeignFormat foreign_formats[] = {
 
 static bool refuse_foreign(const ModelFile *file, Where where, Diag *diag)
 {
+    const ModelPart *part = &file->parts.items[0];
     for (size_t i = 0; i < sizeof foreign_formats / sizeof *foreign_formats; i++) {
         const ForeignFormat *format = &foreign_formats[i];
-        if (file->mapping_bytes >= format->at + format->length &&
-            !memcmp((const char *)file->mapping + format->at, format->magic, format->length))
+        if (part->bytes >= format->at + format->length &&
+            !memcmp((const char *)part->mapping + format->at, format->magic, format->length))
             return diag_fail(diag, where, "this is %s; " SUPPORTED, format->name);
     }
     return diag_fail(diag, where,
@@ -49,7 +51,7 @@ static bool refuse_foreign(const ModelFile *file, Where where, Diag *diag)
 }
 
 // Maps the whole file, or explains why not. An empty file has no mapping and is refused here.
-static bool map_descriptor(ModelFile *file, int descriptor, Where where, Diag *diag)
+static bool map_descriptor(ModelPart *part, int descriptor, Where where, Diag *diag)
 {
     struct stat status;
     if (fstat(descriptor, &status) != 0)
@@ -66,26 +68,30 @@ static bool map_descriptor(ModelFile *file, int descriptor, Where where, Diag *d
     void *mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (mapping == MAP_FAILED)
         return diag_fail(diag, where, "cannot be mapped: %s", strerror(errno));
-    file->mapping = mapping;
-    file->mapping_bytes = (uint64_t)status.st_size;
+    part->mapping = mapping;
+    part->bytes = (uint64_t)status.st_size;
+    part->modified_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
     return true;
 }
 
-static bool map_file(ModelFile *file, Diag *diag)
+bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag)
 {
-    Where where = {.file = file->path};
+    Where where = {.file = path};
+    ModelPart part = {.path = arena_copy_text(arena, path, strlen(path))};
     // O_NONBLOCK: opening a pipe must not wait for a writer.
-    int descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return diag_fail(diag, where, "cannot be opened: %s", strerror(errno));
-    bool mapped = map_descriptor(file, descriptor, where, diag);
+    bool mapped = map_descriptor(&part, descriptor, where, diag);
     close(descriptor);
+    if (mapped)
+        vector_push(arena, &file->parts, part);
     return mapped;
 }
 
 static bool read_file(ModelFile *file, Arena *arena, Diag *diag)
 {
-    if (memcmp(file->mapping, "GGUF", 4) != 0)
+    if (memcmp(file->parts.items[0].mapping, "GGUF", 4) != 0)
         return refuse_foreign(file, (Where){.file = file->path}, diag);
     return gguf_read(file, arena, diag) && gguf_read_vocabulary(file, arena, diag);
 }
@@ -96,7 +102,7 @@ ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
         return shape_open(path, arena, diag);
     ModelFile *file = ARENA_NEW(arena, ModelFile);
     file->path = arena_copy_text(arena, path, strlen(path));
-    if (map_file(file, diag) && read_file(file, arena, diag))
+    if (model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag))
         return file;
     model_file_close(file);
     return NULL;
@@ -104,10 +110,10 @@ ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
 
 void model_file_close(ModelFile *file)
 {
-    if (!file || !file->mapping)
-        return;
-    munmap((void *)(uintptr_t)file->mapping, (size_t)file->mapping_bytes);
-    file->mapping = NULL;
+    for (int32_t i = 0; file && i < file->parts.count; i++)
+        munmap((void *)(uintptr_t)file->parts.items[i].mapping, (size_t)file->parts.items[i].bytes);
+    if (file)
+        file->parts.count = 0;
 }
 
 const FileTensor *model_file_tensor(const ModelFile *file, const char *name)
@@ -120,4 +126,27 @@ const MetaValue *model_file_meta(const ModelFile *file, const char *key)
 {
     int64_t position = name_index_find(&file->metadata_index, key);
     return position < 0 ? NULL : &file->metadata[position].value;
+}
+
+bool model_file_weight(const ModelFile *file, const char *name, Arena *arena, FileWeight *weight)
+{
+    int64_t position = name_index_find(&file->weight_index, name);
+    if (position >= 0) {
+        *weight = file->weights.items[position];
+        return true;
+    }
+    const FileTensor *tensor = model_file_tensor(file, name);
+    if (!tensor)
+        return false;
+    *weight =
+        (FileWeight){.name = tensor->name, .rank = tensor->rank, .file_type = tensor->file_type};
+    int64_t rows = 1;
+    for (int32_t i = 0; i < tensor->rank; i++) {
+        weight->shape[i] = tensor->shape[i];
+        rows *= i + 1 < tensor->rank ? tensor->shape[i] : 1;
+    }
+    if (tensor->dtype != DTYPE_COUNT && tensor->rank > 0 && rows > 0)
+        weight->recipe = recipe_tensor(arena, tensor->name, tensor->dtype, rows,
+                                       tensor->shape[tensor->rank - 1]);
+    return true;
 }

@@ -1,6 +1,10 @@
-// A model file as every frontend presents it: named tensors, typed metadata, a vocabulary. Tensor
-// data and text values stay in the mapping; everything that was read has been checked against the
-// file.
+// A model as every frontend presents it: named tensors, typed metadata, a vocabulary. Tensor data
+// and text values stay in the mappings of its parts (files); everything that was read has been
+// checked against them.
+//
+// Tensors are what the files hold; weights are what scripts ask for, under the names that GGUF
+// files use, with q and k rows in halves (rope style neox) and every other convention of a format
+// undone by recipe. A tensor that is its own weight has no entry among the weights.
 #ifndef FRONTENDS_MODEL_FILE_H
 #define FRONTENDS_MODEL_FILE_H
 
@@ -12,6 +16,7 @@
 #include "graph/base/arena.h"
 #include "graph/base/diag.h"
 #include "graph/base/types.h"
+#include "graph/base/recipe.h"
 #include "graph/base/vocabulary.h"
 
 // The thirteen GGUF value types, as JSON would group them.
@@ -57,14 +62,28 @@ typedef struct FileTensor {
     uint32_t file_type; // the file's own number for it
     int32_t rank;
     int64_t shape[TENSOR_RANK_MAX]; // outermost first (reverse of GGUF's dims)
+    int32_t part;                   // the file that holds it
     const void *data;               // in the mapping; NULL where the dtype is not known
     uint64_t file_offset,
         bytes; // from the start of the file; bytes is 0 where the dtype is not known
 } FileTensor;
 
-// How q and k rows of the file are ordered for rotation: `norm` rotates adjacent pairs (llama from
-// GGUF), `neox` rotates halves. The loader tells, not the architecture.
-typedef enum RopeRows { ROPE_ROWS_NORM, ROPE_ROWS_NEOX } RopeRows;
+// One file of a model.
+typedef struct ModelPart {
+    const char *path;
+    const void *mapping;
+    uint64_t bytes;
+    int64_t modified_ns;
+} ModelPart;
+
+// What makes a weight. `recipe` is NULL where the tensor's type is not known (`file_type`).
+typedef struct FileWeight {
+    const char *name;
+    int32_t rank;
+    int64_t shape[TENSOR_RANK_MAX]; // outermost first
+    const Recipe *recipe;           // of shape[0] * … rows (one for a vector) by the last size
+    uint32_t file_type;
+} FileWeight;
 
 typedef struct ModelFile {
     const char *path;         // as given; "shape:…" for a shape without weights
@@ -74,16 +93,15 @@ typedef struct ModelFile {
     const Metadata *metadata; // in file order
     int64_t tensor_count;
     const FileTensor *tensors; // in file order
-    RopeRows rope_rows;
+    Vector(FileWeight) weights; // those that are not simply a tensor of their name
     bool has_vocabulary;
     Vocabulary vocabulary;
     // A shape without weights answers for any tensor name: has_tensor says what the script may ask.
     bool weightless;
     DType weightless_type;
     bool weightless_tied;
-    const void *mapping;
-    uint64_t mapping_bytes;
-    NameIndex tensor_index, metadata_index; // for the two lookups below
+    Vector(ModelPart) parts;
+    NameIndex tensor_index, weight_index, metadata_index; // for the lookups below
 } ModelFile;
 
 // Opens a path (GGUF file) or "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL
@@ -93,10 +111,15 @@ ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag);
 // Unmaps; names and metadata numbers stay in the arena. NULL is fine.
 void model_file_close(ModelFile *file);
 
-// Both take constant time and return NULL when there is no such name. A shape without weights has
-// no tensors: ask its weightless fields.
+// For readers: maps a file as the next part. False with a message.
+bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag);
+
+// All take constant time and return NULL (false) when there is no such name. A shape without
+// weights has no tensors: ask its weightless fields. A weight that is simply a tensor gets its
+// recipe in the arena.
 const FileTensor *model_file_tensor(const ModelFile *file, const char *name);
 const MetaValue *model_file_meta(const ModelFile *file, const char *key);
+bool model_file_weight(const ModelFile *file, const char *name, Arena *arena, FileWeight *weight);
 // Writes metadata, tensors and vocabulary in readable lines (graphc --info).
 void model_file_print_info(const ModelFile *file, FILE *out);
 

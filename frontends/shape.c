@@ -183,7 +183,6 @@ ModelFile *shape_open(const char *path, Arena *arena, Diag *diag)
             return NULL;
     file->name = row.name;
     file->architecture = row.architecture;
-    file->rope_rows = gguf_rope_rows(row.architecture);
     add_metadata(file, &row, arena);
     return file;
 }

@@ -47,7 +47,7 @@ local angles = model.has("rope_freqs.weight")
     or rope_table(pos, rotation)
 
 local function rotate(x)
-    return rope(x, angles, {head_dim = head_dim, style = model.rope_style})
+    return rope(x, angles, {head_dim = head_dim, style = "neox"})
 end
 
 -- The model.

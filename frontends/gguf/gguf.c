@@ -432,7 +432,6 @@ static bool read_identity(Reader *reader, ModelFile *file)
         const char *slash = strrchr(file->path, '/');
         file->name = slash ? slash + 1 : file->path;
     }
-    file->rope_rows = gguf_rope_rows(file->architecture);
     return true;
 }
 
@@ -454,8 +453,8 @@ static bool refuse_splits(Reader *reader, const ModelFile *file)
 bool gguf_read(ModelFile *file, Arena *arena, Diag *diag)
 {
     Reader reader = {.path = file->path,
-                     .bytes = file->mapping,
-                     .size = file->mapping_bytes,
+                     .bytes = file->parts.items[0].mapping,
+                     .size = file->parts.items[0].bytes,
                      .arena = arena,
                      .diag = diag};
     uint64_t alignment;
@@ -466,10 +465,6 @@ bool gguf_read(ModelFile *file, Arena *arena, Diag *diag)
     file->tensors = tensors;
     file->tensor_index = name_index_new(arena, file->tensor_count);
     return read_tensors(&reader, file, tensors, alignment) &&
-           place_tensors(&reader, file, tensors, alignment) && read_identity(&reader, file);
-}
-
-RopeRows gguf_rope_rows(const char *architecture)
-{
-    return strcmp(architecture, "llama") == 0 ? ROPE_ROWS_NORM : ROPE_ROWS_NEOX;
+           place_tensors(&reader, file, tensors, alignment) && read_identity(&reader, file) &&
+           gguf_make_weights(file, arena, diag);
 }

@@ -133,9 +133,16 @@ static bool weightless_has(const ModelFile *file, const char *name)
     return false;
 }
 
-static bool file_has(const ModelFile *file, const char *name)
+static bool find_weight_of(const Builder *builder, const char *name, FileWeight *weight)
 {
-    return file->weightless ? weightless_has(file, name) : model_file_tensor(file, name) != NULL;
+    return model_file_weight(builder->file, name, builder->module->arena, weight);
+}
+
+static bool file_has(const Builder *builder, const char *name)
+{
+    FileWeight weight;
+    return builder->file->weightless ? weightless_has(builder->file, name)
+                                     : find_weight_of(builder, name, &weight);
 }
 
 static const char *tensor_at(const void *context, int64_t index)
@@ -151,10 +158,11 @@ static const char *check_weight_name(lua_State *lua, const char *what, int index
     return lua_tostring(lua, index);
 }
 
-static void check_file_has(lua_State *lua, const ModelFile *file, const char *name)
+static void check_file_has(lua_State *lua, const Builder *builder, const char *name)
 {
+    const ModelFile *file = builder->file;
     char closest[400] = "";
-    if (file_has(file, name))
+    if (file_has(builder, name))
         return;
     if (!file->weightless)
         closest_names(name, tensor_at, file, file->tensor_count, closest, sizeof closest);
@@ -204,11 +212,11 @@ static Sizes check_sizes(lua_State *lua, const char *name, int index)
     return sizes;
 }
 
-static Sizes file_sizes(const FileTensor *tensor)
+static Sizes file_sizes(const FileWeight *weight)
 {
-    Sizes sizes = {.rank = tensor->rank};
-    for (int32_t i = 0; i < tensor->rank; i++)
-        sizes.sizes[i] = tensor->shape[i];
+    Sizes sizes = {.rank = weight->rank};
+    for (int32_t i = 0; i < weight->rank; i++)
+        sizes.sizes[i] = weight->shape[i];
     return sizes;
 }
 
@@ -224,19 +232,21 @@ static bool sizes_match(const Sizes *stored, const Sizes *expected)
     return true;
 }
 
-// The dtype of a weight of the file that the script expects to have these sizes.
-static DType check_tensor(lua_State *lua, const ModelFile *file, const char *name,
-                          const Sizes *expected)
+// The recipe of a weight of the file that the script expects to have these sizes.
+static const Recipe *check_stored(lua_State *lua, const Builder *builder, const char *name,
+                                  const Sizes *expected)
 {
-    const FileTensor *tensor = model_file_tensor(file, name);
-    Sizes stored = file_sizes(tensor);
+    const ModelFile *file = builder->file;
+    FileWeight weight = {0};
+    find_weight_of(builder, name, &weight);
+    Sizes stored = file_sizes(&weight);
     if (!sizes_match(&stored, expected))
         luaL_error(lua, "weight \"%s\" is %s in %s, the script expects %s", name,
                    push_sizes(lua, &stored), file->path, push_sizes(lua, expected));
-    if (tensor->dtype == DTYPE_COUNT)
+    if (!weight.recipe)
         luaL_error(lua, "weight \"%s\" in %s has the type number %d, which is not supported", name,
-                   file->path, (int)tensor->file_type);
-    return tensor->dtype;
+                   file->path, (int)weight.file_type);
+    return weight.recipe;
 }
 
 static Weight *find_weight(const Module *module, const char *name)
@@ -250,10 +260,13 @@ static Weight *find_weight(const Module *module, const char *name)
 static Weight *make_weight(lua_State *lua, Builder *builder, const char *name, const Sizes *sizes)
 {
     const ModelFile *file = builder->file;
-    DType dtype = sizes->rank == 1 ? DTYPE_f32 : file->weightless_type;
-    if (!file->weightless)
-        dtype = check_tensor(lua, file, name, sizes);
+    const Recipe *recipe = NULL;
     int64_t columns = sizes->sizes[sizes->rank - 1];
+    DType dtype = sizes->rank == 1 ? DTYPE_f32 : file->weightless_type;
+    if (!file->weightless) {
+        recipe = check_stored(lua, builder, name, sizes);
+        dtype = recipe_dtype(recipe);
+    }
     if (columns % dtype_table[dtype].block_elements != 0)
         luaL_error(lua, "weight \"%s\": rows of %I elements do not fit %s, whose blocks hold %d",
                    name, (LUAI_UACINT)columns, dtype_table[dtype].name,
@@ -263,9 +276,10 @@ static Weight *make_weight(lua_State *lua, Builder *builder, const char *name, c
         shape.dims[i] = dim_constant(sizes->sizes[i]);
     builder_count(lua, builder);
     Module *module = builder->module;
-    int64_t rows = sizes->rank == 2 ? sizes->sizes[0] : 1;
-    return module_add_weight(module, name, dtype, shape,
-                             recipe_tensor(module->arena, name, dtype, rows, columns));
+    if (!recipe)
+        recipe = recipe_tensor(module->arena, name, dtype,
+                               sizes->rank == 2 ? sizes->sizes[0] : 1, columns);
+    return module_add_weight(module, name, dtype, shape, recipe);
 }
 
 // model.weight("token_embd.weight", {vocabulary, n})
@@ -273,7 +287,7 @@ static int model_weight(lua_State *lua)
 {
     Builder *builder = builder_of(lua);
     const char *name = check_weight_name(lua, "weight", 1);
-    check_file_has(lua, builder->file, name);
+    check_file_has(lua, builder, name);
     Sizes sizes = check_sizes(lua, name, 2);
     Weight *weight = find_weight(builder->module, name);
     if (!weight)
@@ -291,22 +305,24 @@ static int model_weight(lua_State *lua)
 // model.has("output.weight")
 static int model_has(lua_State *lua)
 {
-    lua_pushboolean(lua, file_has(builder_of(lua)->file, check_weight_name(lua, "has", 1)));
+    lua_pushboolean(lua, file_has(builder_of(lua), check_weight_name(lua, "has", 1)));
     return 1;
 }
 
 // local rows, columns = model.shape("token_embd.weight")
 static int model_shape(lua_State *lua)
 {
-    const ModelFile *file = builder_of(lua)->file;
+    const Builder *builder = builder_of(lua);
     const char *name = check_weight_name(lua, "shape", 1);
-    if (file->weightless)
-        return luaL_error(lua, "shape: %s has no tensors whose shape could be asked", file->path);
-    check_file_has(lua, file, name);
-    const FileTensor *tensor = model_file_tensor(file, name);
-    for (int32_t i = 0; i < tensor->rank; i++)
-        lua_pushinteger(lua, tensor->shape[i]);
-    return tensor->rank;
+    if (builder->file->weightless)
+        return luaL_error(lua, "shape: %s has no tensors whose shape could be asked",
+                          builder->file->path);
+    check_file_has(lua, builder, name);
+    FileWeight weight = {0};
+    find_weight_of(builder, name, &weight);
+    for (int32_t i = 0; i < weight.rank; i++)
+        lua_pushinteger(lua, weight.shape[i]);
+    return weight.rank;
 }
 
 // --- the rest of the table
@@ -358,7 +374,6 @@ void install_model(lua_State *lua, Builder *builder)
     lua_newtable(lua);
     set_text(lua, "name", file->name);
     set_text(lua, "architecture", file->architecture);
-    set_text(lua, "rope_style", file->rope_rows == ROPE_ROWS_NORM ? "norm" : "neox");
     set_function(lua, builder, "weight", model_weight);
     set_function(lua, builder, "has", model_has);
     set_function(lua, builder, "shape", model_shape);

@@ -236,7 +236,6 @@ START_TEST(phi_vocabulary_is_read)
     ModelFile *file = open_data(path);
     const Vocabulary *vocabulary = &file->vocabulary;
     ck_assert_int_eq(vocabulary->count, 32064);
-    ck_assert_int_eq(file->rope_rows, ROPE_ROWS_NEOX);
     ck_assert_int_eq(vocabulary->eos, 32000);
     ck_assert_int_eq(vocabulary->padding, 32000);
     ck_assert_int_eq(vocabulary->types[2], PIECE_USER);

@@ -151,7 +151,7 @@ START_TEST(attributes_have_defaults_and_names)
 {
     const Module *module =
         expect_module(X "local angles = rope_table(pos, {dims = 32, theta = 5e5})\n"
-                        "rope(x, angles, {head_dim = 32.0, style = model.rope_style})\n");
+                        "rope(x, angles, {head_dim = 32.0, style = \"neox\"})\n");
     const Attributes *table = &find_node(module, OP_rope_table, 0)->attributes;
     ck_assert_float_eq(table->rope_table.theta, 5e5f);
     ck_assert_float_eq(table->rope_table.scale, 1.0f);

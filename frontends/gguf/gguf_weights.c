@@ -1,0 +1,77 @@
+// What GGUF's converters do to the tensors of an architecture, undone: llama's converter permutes the
+// rows of q and k from halves to adjacent pairs (llama.cpp, LlamaModel.permute), so that its runtime
+// rotates neighbours. Here every model rotates halves.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "frontends/gguf/gguf.h"
+#include "graph/graph.h"
+
+enum { ARCHITECTURE_BYTES = 32 };
+
+// Heads of layer `layer`; 0 where the file does not say. The key may hold a number a layer.
+static int64_t heads_of(const ModelFile *file, const char *key, unsigned layer)
+{
+    char full[ARCHITECTURE_BYTES + 40];
+    snprintf(full, sizeof full, "%.*s.%s", ARCHITECTURE_BYTES, file->architecture, key);
+    const MetaValue *value = model_file_meta(file, full);
+    if (value && value->kind == META_ARRAY)
+        value = layer < value->array.count ? &value->array.items[layer] : NULL;
+    bool whole = value && (value->kind == META_UINT || value->kind == META_INT);
+    return whole && value->natural <= INT32_MAX ? (int64_t)value->natural : 0;
+}
+
+// "blk.3.attn_q.weight": the layer, and whether it is of q or of k.
+static bool is_rotated(const char *name, unsigned *layer, bool *keys)
+{
+    char which = 0, rest[16] = "";
+    if (sscanf(name, "blk.%5u.attn_%c.%15s", layer, &which, rest) != 3)
+        return false;
+    *keys = which == 'k';
+    return (which == 'q' || which == 'k') && (!strcmp(rest, "weight") || !strcmp(rest, "bias"));
+}
+
+// Rows [heads, size/2, 2] become [heads, 2, size/2]. A bias is taken as rows of one number.
+static const Recipe *in_halves(const FileTensor *tensor, int64_t half, Arena *arena)
+{
+    bool vector = tensor->rank == 1;
+    const Recipe *recipe = recipe_tensor(arena, tensor->name, tensor->dtype, tensor->shape[0],
+                                         vector ? 1 : tensor->shape[1]);
+    recipe = recipe_permute(arena, recipe, half, 2, 1);
+    return vector ? recipe_transpose(arena, recipe) : recipe;
+}
+
+bool gguf_make_weights(ModelFile *file, Arena *arena, Diag *diag)
+{
+    if (strcmp(file->architecture, "llama") != 0)
+        return true;
+    file->weight_index = name_index_new(arena, file->tensor_count);
+    for (int64_t i = 0; i < file->tensor_count; i++) {
+        const FileTensor *tensor = &file->tensors[i];
+        unsigned layer;
+        bool keys;
+        if (!is_rotated(tensor->name, &layer, &keys) || tensor->dtype == DTYPE_COUNT ||
+            tensor->rank < 1 || tensor->rank > 2)
+            continue;
+        int64_t heads = heads_of(file, "attention.head_count", layer);
+        int64_t kv_heads = heads_of(file, "attention.head_count_kv", layer);
+        heads = keys && kv_heads ? kv_heads : heads;
+        int64_t rows = tensor->shape[0];
+        bool floats = dtype_table[tensor->dtype].kind == DTYPE_KIND_FLOAT;
+        if (heads < 1 || rows < 1 || rows > DIM_MAX || rows % (2 * heads) ||
+            (tensor->rank == 1 && !floats))
+            return diag_fail(diag, (Where){.file = file->path},
+                             "tensor \"%s\": %" PRId64 " rows are not %" PRId64
+                             " heads (attention.head_count) of even size",
+                             tensor->name, rows, heads);
+        FileWeight weight = {.name = tensor->name,
+                             .rank = tensor->rank,
+                             .shape = {rows, tensor->shape[1]},
+                             .recipe = in_halves(tensor, rows / heads / 2, arena),
+                             .file_type = tensor->file_type};
+        name_index_add(&file->weight_index, tensor->name, file->weights.count);
+        vector_push(arena, &file->weights, weight);
+    }
+    return true;
+}
