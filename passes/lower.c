@@ -288,7 +288,8 @@ static void fill_info(Lowering *lowering, PlanInfo *info)
     *info = (PlanInfo){.architecture = add_string(lowering, source->architecture),
                        .command = add_string(lowering, source->command),
                        .compiler = add_string(lowering, source->compiler),
-                       .has_data = source->embed && module && source->file_path,
+                       .weights_in =
+                           module && source->file_path ? source->weights_in : WEIGHTS_IN_MODEL,
                        .has_vocabulary = source->vocabulary != NULL};
     if (!module)
         return;

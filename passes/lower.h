@@ -11,7 +11,7 @@ typedef struct LowerSource {
     const char *file_path; // NULL: a shape without weights; the plan can be written but not run
     uint64_t file_bytes;
     int64_t file_modified_ns;
-    bool embed;                   // weights go into the plan
+    WeightsIn weights_in;
     const Vocabulary *vocabulary; // NULL: none
     // The place of a tensor in the file; false if it is not there.
     bool (*find_tensor)(void *context, const char *name, uint64_t *offset, uint64_t *bytes);

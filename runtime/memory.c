@@ -160,7 +160,7 @@ static int64_t scratch_of_thread(const Plan *plan, const RunMemory *memory)
 
 static int64_t mapped_plan_bytes(const Plan *plan)
 {
-    const PlanHeader *header = plan->mapping;
+    const PlanHeader *header = plan_header(plan);
     int64_t bytes = header ? (int64_t)sizeof *header : 0;
     for (int i = 0; header && i < SECTION_COUNT; i++)
         if (i != SECTION_DATA)
@@ -192,7 +192,7 @@ bool memory_of_run(const Plan *plan, const ExecOptions *options, RunMemory *memo
 {
     *memory = (RunMemory){.options = *options,
                           .weights = plan->info.w_bytes,
-                          .weights_mapped = plan->info.has_data,
+                          .weights_mapped = plan->info.weights_in != WEIGHTS_IN_MODEL,
                           .plan = mapped_plan_bytes(plan)};
     if (plan->phase_count == 0)
         return diag_fail(diag, (Where){.file = plan->path},
@@ -222,7 +222,7 @@ void memory_print(const RunMemory *memory, Text *out)
                (long long)options->context, options->sequences, options->threads,
                (long long)options->rows_max);
     print_line(out, "weights", memory->weights,
-               memory->weights_mapped ? "mapped from the plan" : "made when the plan is opened");
+               memory->weights_mapped ? "mapped from their file" : "made when the plan is opened");
     snprintf(note, sizeof note, "%d pages a sequence", memory->pages_per_sequence);
     print_line(out, "kv", memory->kv, note);
     print_line(out, "act", memory->act, "of the largest phase");

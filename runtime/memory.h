@@ -11,7 +11,7 @@
 typedef struct RunMemory {
     ExecOptions options; // settled: none is 0
     int32_t pages_per_sequence;
-    bool weights_mapped; // in the plan's mapping; else made at open
+    bool weights_mapped; // from the plan or its weights file; else made at open
     int64_t weights, kv, act, io;
     int64_t thread_scratch; // of one thread
     int64_t scratch;        // of all

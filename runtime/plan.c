@@ -1,22 +1,18 @@
 // Opening plans: map, check the header and the sections' places and hashes, then let the checker
-// look at what the tables say.
-//
-// The mapping begins at an address that is a multiple of 2 MiB, as DATA does in the file, so that
-// the system can map weights with 2 MiB pages.
+// look at what the tables say. The file is mapped at a multiple of 2 MiB, as DATA is in the file,
+// so that the system can map weights with 2 MiB pages.
 #include "runtime/plan.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernels/kernel.h"
 #include "runtime/plan_file.h"
+#include "runtime/weights_file.h"
 
 const uint32_t plan_item_bytes[SECTION_COUNT] = {
     [SECTION_STRINGS] = 1,
@@ -89,6 +85,11 @@ PlanTable plan_table(const Plan *plan, PlanSection section)
     }
 }
 
+const PlanHeader *plan_header(const Plan *plan)
+{
+    return (const void *)plan->file.bytes;
+}
+
 static uint64_t round_up(uint64_t value, uint64_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;
@@ -139,8 +140,9 @@ static bool refuse_cut(const Plan *plan, uint64_t have, uint64_t want, Diag *dia
                        (unsigned long long)have, (unsigned long long)want);
 }
 
-// The command in a plan of another format, as far as what all formats share can be read; else "".
-static void read_foreign_command(int file, const PlanHeader *header, char command[512])
+// The command that remakes a plan of any format, as far as what all formats share can be read;
+// else "".
+static void read_command(int file, const PlanHeader *header, char command[PLAN_COMMAND_MAX])
 {
     const PlanSectionEntry *strings = &header->sections[SECTION_STRINGS];
     const PlanSectionEntry *info = &header->sections[SECTION_INFO];
@@ -149,33 +151,54 @@ static void read_foreign_command(int file, const PlanHeader *header, char comman
     off_t place = (off_t)(info->offset + offsetof(PlanInfo, command));
     if (pread(file, &offset, sizeof offset, place) != sizeof offset || offset >= strings->bytes)
         return;
-    ssize_t got = pread(file, command, 511, (off_t)(strings->offset + offset));
+    ssize_t got = pread(file, command, PLAN_COMMAND_MAX - 1, (off_t)(strings->offset + offset));
     command[got > 0 ? got : 0] = 0;
     for (const char *c = command; *c; c++)
         if ((unsigned char)*c < ' ')
             command[0] = 0;
 }
 
-static bool refuse_format(const Plan *plan, int file, const PlanHeader *header, Diag *diag)
+bool plan_peek(const char *path, PlanInfo *info, char command[PLAN_COMMAND_MAX])
 {
-    char command[512];
-    read_foreign_command(file, header, command);
+    PlanHeader header;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    command[0] = 0;
+    if (file < 0)
+        return false;
+    bool good = pread(file, &header, sizeof header, 0) == sizeof header &&
+                memcmp(header.magic, PLAN_MAGIC, sizeof header.magic) == 0 &&
+                header.format == PLAN_FORMAT &&
+                pread(file, info, sizeof *info, (off_t)header.sections[SECTION_INFO].offset) ==
+                    sizeof *info &&
+                plan_hash_equal(header.sections[SECTION_INFO].hash, hash128(info, sizeof *info));
+    if (good)
+        read_command(file, &header, command);
+    close(file);
+    return good;
+}
+
+static bool refuse_format(const Plan *plan, const PlanHeader *header, Diag *diag)
+{
+    char command[PLAN_COMMAND_MAX];
+    read_command(plan->file.file, header, command);
     return plan_refuse(plan, diag,
                        "a plan of format %u, this program reads format %d: make it again%s%s",
                        header->format, PLAN_FORMAT, command[0] ? " with: " : "", command);
 }
 
 // Reads and checks the header; afterwards every section lies inside the file at its only place.
-static bool read_header(const Plan *plan, int file, uint64_t file_bytes, PlanHeader *header,
-                        Diag *diag)
+static bool read_header(const Plan *plan, PlanHeader *header, Diag *diag)
 {
+    uint64_t file_bytes = plan->file.length;
+    uint64_t got = file_bytes < sizeof *header ? file_bytes : sizeof *header;
     memset(header, 0, sizeof *header);
-    ssize_t got = pread(file, header, sizeof *header, 0);
+    if (got > 0)
+        memcpy(header, plan->file.bytes, got);
     if (got < 8 || memcmp(header->magic, PLAN_MAGIC, sizeof header->magic) != 0)
         return plan_refuse(plan, diag, "not a plan (a plan begins with \"%s\")", PLAN_MAGIC);
-    if (header->format != PLAN_FORMAT && got >= (ssize_t)offsetof(PlanHeader, hash))
-        return refuse_format(plan, file, header, diag);
-    if (got < (ssize_t)sizeof *header)
+    if (header->format != PLAN_FORMAT && got >= offsetof(PlanHeader, hash))
+        return refuse_format(plan, header, diag);
+    if (got < sizeof *header)
         return refuse_cut(plan, file_bytes, sizeof *header, diag);
     if (!plan_hash_equal(header->hash, plan_header_hash(header)))
         return plan_refuse(plan, diag, "the plan's header is damaged: make the plan again");
@@ -194,32 +217,9 @@ static bool read_header(const Plan *plan, int file, uint64_t file_bytes, PlanHea
     return true;
 }
 
-// Maps the file at a multiple of 2 MiB.
-static const void *map_aligned(int file, uint64_t bytes)
-{
-    size_t reserved = (size_t)bytes + PLAN_DATA_ALIGNMENT;
-    char *space =
-        mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (space == MAP_FAILED)
-        return NULL;
-    char *base = space + (PLAN_DATA_ALIGNMENT - (uintptr_t)space % PLAN_DATA_ALIGNMENT) %
-                             PLAN_DATA_ALIGNMENT;
-    if (mmap(base, (size_t)bytes, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) == MAP_FAILED) {
-        munmap(space, reserved);
-        return NULL;
-    }
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *end = base + round_up(bytes, page);
-    if (base > space)
-        munmap(space, (size_t)(base - space));
-    if (space + reserved > end)
-        munmap(end, (size_t)(space + reserved - end));
-    return base;
-}
-
 static bool check_section_hashes(const Plan *plan, const PlanHeader *header, Diag *diag)
 {
-    const char *base = plan->mapping;
+    const char *base = plan->file.bytes;
     for (int i = 0; i < SECTION_DATA; i++) {
         const PlanSectionEntry *entry = &header->sections[i];
         if (!plan_hash_equal(entry->hash, hash128(base + entry->offset, entry->bytes)))
@@ -231,11 +231,10 @@ static bool check_section_hashes(const Plan *plan, const PlanHeader *header, Dia
 
 static const void *section_items(const Plan *plan, PlanSection section, uint32_t *count)
 {
-    const PlanHeader *header = plan->mapping;
-    const PlanSectionEntry *entry = &header->sections[section];
+    const PlanSectionEntry *entry = &plan_header(plan)->sections[section];
     if (count)
         *count = (uint32_t)(entry->bytes / plan_item_bytes[section]);
-    return (const char *)plan->mapping + entry->offset;
+    return plan->file.bytes + entry->offset;
 }
 
 // Gives the vocabulary's pointers, after checking that every array is as long as the counts say.
@@ -301,13 +300,13 @@ static bool map_tables(Plan *plan, Diag *diag)
     plan->steps = section_items(plan, SECTION_STEPS, &plan->step_count);
     plan->operands = section_items(plan, SECTION_OPERANDS, &plan->operand_count);
     plan->outputs = section_items(plan, SECTION_OUTPUTS, &plan->output_count);
-    const PlanHeader *header = plan->mapping;
-    uint64_t data_bytes = header->sections[SECTION_DATA].bytes;
-    if (plan->info.has_data > 1 || plan->info.has_vocabulary > 1 || plan->info.w_bytes < 0 ||
-        data_bytes != (plan->info.has_data ? (uint64_t)plan->info.w_bytes : 0))
+    bool embedded = plan->info.weights_in == WEIGHTS_IN_PLAN;
+    uint64_t data_bytes = plan_header(plan)->sections[SECTION_DATA].bytes;
+    if (plan->info.has_vocabulary > 1 || plan->info.w_bytes < 0 ||
+        data_bytes != (embedded ? (uint64_t)plan->info.w_bytes : 0))
         return plan_refuse(plan, diag,
                            "the size of the weight data is not what the plan announces");
-    plan->data = plan->info.has_data ? section_items(plan, SECTION_DATA, NULL) : NULL;
+    plan->data = embedded ? section_items(plan, SECTION_DATA, NULL) : NULL;
     return map_vocabulary(plan, diag);
 }
 
@@ -321,39 +320,41 @@ static bool check_target(const Plan *plan, Diag *diag)
     return true;
 }
 
-static bool open_file(Plan *plan, int file, Diag *diag)
+static bool open_weights(Plan *plan, Diag *diag)
 {
-    struct stat status;
-    if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
-        return plan_refuse(plan, diag, "not a regular file");
+    char path[WEIGHTS_PATH_MAX];
+    Diag why = {0};
+    if (plan->info.weights_in != WEIGHTS_IN_FILE)
+        return true;
+    if (!weights_file_path(plan->path, plan->info.weights_key, path))
+        return plan_refuse(plan, diag, "the path is too long");
+    if (!weights_file_open(&plan->weights_file, path, plan->info.weights_key, plan->info.w_bytes,
+                           &why))
+        return plan_refuse(plan, diag, "no weights (%s); make the plan again with: %s", why.message,
+                           plan_string(plan, plan->info.command));
+    plan->data = weights_file_data(&plan->weights_file);
+    return true;
+}
+
+static bool open_file(Plan *plan, Diag *diag)
+{
     PlanHeader header;
-    if (!read_header(plan, file, (uint64_t)status.st_size, &header, diag))
-        return false;
-    plan->mapping = map_aligned(file, header.file_bytes);
-    plan->mapping_bytes = header.file_bytes;
-    if (!plan->mapping)
-        return plan_refuse(plan, diag, "cannot map the file: %s", strerror(errno));
-    return check_section_hashes(plan, &header, diag) && map_tables(plan, diag) &&
-           plan_check(plan, diag) && check_target(plan, diag);
+    return file_map_open(&plan->file, plan->path, diag) && read_header(plan, &header, diag) &&
+           check_section_hashes(plan, &header, diag) && map_tables(plan, diag) &&
+           plan_check(plan, diag) && check_target(plan, diag) && open_weights(plan, diag);
 }
 
 Plan *plan_open(const char *path, Diag *diag)
 {
-    Where where = {.file = path};
     Plan *plan = calloc(1, sizeof *plan);
     char *name = plan ? strdup(path) : NULL;
     if (!name) {
         free(plan);
-        diag_fail(diag, where, "out of memory");
+        diag_fail(diag, (Where){.file = path}, "out of memory");
         return NULL;
     }
     plan->path = name;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    bool good =
-        file >= 0 ? open_file(plan, file, diag) : diag_fail(diag, where, "%s", strerror(errno));
-    if (file >= 0)
-        close(file);
-    if (!good) {
+    if (!open_file(plan, diag)) {
         plan_close(plan);
         return NULL;
     }
@@ -364,8 +365,8 @@ void plan_close(Plan *plan)
 {
     if (!plan)
         return;
-    if (plan->mapping)
-        munmap((void *)(uintptr_t)plan->mapping, (size_t)plan->mapping_bytes);
+    file_map_close(&plan->weights_file);
+    file_map_close(&plan->file);
     free((void *)(uintptr_t)plan->path);
     free(plan);
 }
@@ -381,14 +382,24 @@ bool plan_is_plan(const char *path)
     return got == sizeof magic && memcmp(magic, PLAN_MAGIC, sizeof magic) == 0;
 }
 
+Hash128 plan_data_hash(const Plan *plan)
+{
+    const WeightsHeader *apart = (const void *)plan->weights_file.bytes;
+    if (plan->info.weights_in == WEIGHTS_IN_PLAN && plan->file.bytes)
+        return plan_header(plan)->sections[SECTION_DATA].hash;
+    return apart ? apart->data : (Hash128){0, 0};
+}
+
 bool plan_check_data(const Plan *plan, Diag *diag)
 {
-    if (!plan->mapping || !plan->data)
+    if (!plan->file.bytes || !plan->data ||
+        plan_hash_equal(plan_data_hash(plan), hash128(plan->data, (size_t)plan->info.w_bytes)))
         return true;
-    const PlanHeader *header = plan->mapping;
-    const PlanSectionEntry *entry = &header->sections[SECTION_DATA];
-    if (!plan_hash_equal(entry->hash, hash128(plan->data, entry->bytes)))
-        return plan_refuse(plan, diag, "the weight data is damaged: make the plan again with: %s",
-                           plan_string(plan, plan->info.command));
-    return true;
+    bool apart = plan->info.weights_in == WEIGHTS_IN_FILE;
+    char path[WEIGHTS_PATH_MAX] = "";
+    if (apart)
+        weights_file_path(plan->path, plan->info.weights_key, path);
+    return plan_refuse(plan, diag, "the weight data is damaged: %s%s%smake the plan again with: %s",
+                       apart ? "remove " : "", path, apart ? " and " : "",
+                       plan_string(plan, plan->info.command));
 }

@@ -5,6 +5,7 @@
 // PlanSection; the last, DATA (packed weights), begins at a multiple of 2 MiB, so that a plain mmap
 // of a file written in large pieces gets 2 MiB pages. Little-endian. Every section but DATA carries
 // its XXH3-128 in the header and is checked at open; DATA's is checked on demand (plan_check_data).
+// Weights that several plans share stand in a file of their own (weights_file.h).
 // Opening trusts nothing: plan_open validates every index, offset, size, enum and string before
 // use, and the kernels' names and abi when they are resolved.
 #ifndef RUNTIME_PLAN_H
@@ -20,11 +21,21 @@
 #include "graph/base/shape.h"
 #include "graph/base/text.h"
 #include "graph/base/vocabulary.h"
+#include "runtime/file_map.h"
+#include "runtime/new_file.h"
 
 // Numbers of the format rise with every change of these structs. In all formats the header begins
 // with the same fields, strings and info are its first two sections, and info begins with the same
 // seven strings, so that a plan of another format can still name the command that remakes it.
-enum { PLAN_FORMAT = 1, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = 2 << 20 };
+enum { PLAN_COMMAND_MAX = 512 };
+enum { PLAN_FORMAT = 2, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = FILE_MAP_ALIGNMENT };
+
+typedef enum WeightsIn {
+    WEIGHTS_IN_MODEL, // made from the model's files when the plan is opened
+    WEIGHTS_IN_PLAN,  // SECTION_DATA
+    WEIGHTS_IN_FILE,  // beside the plan, named by info.weights_key
+    WEIGHTS_IN_COUNT
+} WeightsIn;
 
 typedef enum PlanSection {
     SECTION_STRINGS, // NUL-terminated texts; offset 0 is ""
@@ -45,7 +56,7 @@ typedef enum PlanSection {
     SECTION_PIECE_TYPES,
     SECTION_MERGES,
     SECTION_LOOKUP,
-    SECTION_DATA, // region w; empty when weights stay in their files
+    SECTION_DATA, // region w; empty unless WEIGHTS_IN_PLAN
     SECTION_COUNT
 } PlanSection;
 
@@ -74,16 +85,18 @@ typedef struct PlanInfo {
     int64_t page_bytes;
     int64_t w_bytes; // size of region w
     int64_t context_length, vocabulary_size;
-    uint32_t has_data; // weights are embedded
+    uint32_t weights_in; // WeightsIn
     uint32_t has_vocabulary;
+    Hash128 weights_key; // of what the weights were made from; 0 unless WEIGHTS_IN_FILE
 } PlanInfo;
 
-// A file that tensors come from. Embedded plans keep its base name only, for the record.
+// A file that tensors come from. Plans whose weights were made keep its base name only, for the
+// record.
 typedef struct PlanFile {
     PlanString path;
     uint32_t padding;
     uint64_t bytes;
-    int64_t modified_ns; // 0 in embedded plans
+    int64_t modified_ns; // 0 unless WEIGHTS_IN_MODEL
 } PlanFile;
 
 typedef struct PlanTensor {
@@ -181,9 +194,9 @@ typedef struct Plan {
     const PlanOperand *operands;
     const PlanOutput *outputs;
     Vocabulary vocabulary; // kind VOCABULARY_NONE when there is none
-    const void *data;      // region w, mapped; NULL when weights stay in their files
-    const void *mapping;   // NULL for a plan that was built
-    uint64_t mapping_bytes;
+    const void *data;      // region w, mapped; NULL for WEIGHTS_IN_MODEL
+    FileMap file;          // nothing for a plan that was built
+    FileMap weights_file;  // of WEIGHTS_IN_FILE
 } Plan;
 
 // Maps and checks a plan. NULL with a message that names the place and, where the plan is of
@@ -192,15 +205,24 @@ Plan *plan_open(const char *path, Diag *diag);
 void plan_close(Plan *plan);
 // Whether the file begins like a plan (to tell plans from model files).
 bool plan_is_plan(const char *path);
-// Compares the hash of the weight data (reads all of it).
+// What the plan's info says, of a plan of this format whose info is undamaged, without opening it:
+// where its weights are and the command that remakes it ("" when that cannot be read).
+bool plan_peek(const char *path, PlanInfo *info, char command[PLAN_COMMAND_MAX]);
+// The header of a plan that was opened; NULL for one that was built.
+const PlanHeader *plan_header(const Plan *plan);
+// The hash of region w as its file tells it; zero where it is in none.
+Hash128 plan_data_hash(const Plan *plan);
+// Compares that hash with the weight data (reads all of it).
 bool plan_check_data(const Plan *plan, Diag *diag);
 const char *plan_string(const Plan *plan, PlanString string);
 
 typedef void PlanProgress(void *context, uint64_t done_bytes, uint64_t all_bytes);
 
-// Writes a plan that was built to a temporary file beside `path` and renames it; nothing is left
-// behind on failure. With info.has_data the recipes are run (on all CPUs) and their bytes embedded.
-// Equal plans give equal bytes.
+// Writes a plan that was built into a file that was begun. For WEIGHTS_IN_PLAN the recipes are run
+// (on all CPUs) and their bytes embedded. Equal plans give equal bytes.
+bool plan_write_file(const Plan *plan, const NewFile *file, PlanProgress *progress, void *context,
+                     Diag *diag);
+// The same for a path; nothing is left behind on failure.
 bool plan_write(const Plan *plan, const char *path, PlanProgress *progress, void *context,
                 Diag *diag);
 // Human-readable listing: info, phases, steps (graphc --dump of a plan file).

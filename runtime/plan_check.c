@@ -32,9 +32,11 @@ static bool check_strings(const Plan *plan, Diag *diag)
 static bool check_info(const Plan *plan, Diag *diag)
 {
     const PlanInfo *info = &plan->info;
-    if (info->has_data > 1 || info->has_vocabulary > 1 || info->context_length < 0 ||
-        info->context_length > INT32_MAX || info->vocabulary_size < 0 ||
-        info->vocabulary_size > INT32_MAX || info->w_bytes < 0 || info->w_bytes > SIZE_MOST)
+    bool keyed = info->weights_key.low != 0 || info->weights_key.high != 0;
+    if (info->weights_in >= WEIGHTS_IN_COUNT || keyed != (info->weights_in == WEIGHTS_IN_FILE) ||
+        info->has_vocabulary > 1 || info->context_length < 0 || info->context_length > INT32_MAX ||
+        info->vocabulary_size < 0 || info->vocabulary_size > INT32_MAX || info->w_bytes < 0 ||
+        info->w_bytes > SIZE_MOST)
         return plan_refuse(plan, diag, "a number of the plan's info is out of range");
     if (plan->phase_count == 0 && !info->has_vocabulary)
         return plan_refuse(plan, diag, "the plan has neither phases nor a vocabulary");
@@ -61,7 +63,8 @@ static bool check_tensors(const Plan *plan, Diag *diag)
                 ? -1
                 : plan_matrix_bytes(tensor->dtype, LAYOUT_plain, tensor->rows, tensor->columns);
         // Made from a shape without weights: such a plan can be read and printed, not run.
-        if (plan->file_count == 0 && bytes >= 0 && tensor->bytes == 0 && !plan->info.has_data)
+        if (plan->file_count == 0 && bytes >= 0 && tensor->bytes == 0 &&
+            plan->info.weights_in == WEIGHTS_IN_MODEL)
             continue;
         if (tensor->file >= plan->file_count || bytes < 0 || tensor->bytes != (uint64_t)bytes ||
             tensor->offset > plan->files[tensor->file].bytes ||

@@ -92,6 +92,8 @@ static void print_step(const Plan *plan, const PlanStep *step, Text *out)
 
 static void print_info(const Plan *plan, Text *out)
 {
+    static const char *const weights_in[WEIGHTS_IN_COUNT] = {"in their files", "embedded",
+                                                             "in a weights file"};
     const PlanInfo *info = &plan->info;
     text_print(out,
                "plan \"%s\" architecture=%s target=%s opt=%d kv=%s act=%s batch=%lld page=%d\n",
@@ -102,8 +104,7 @@ static void print_info(const Plan *plan, Text *out)
                plan_string(plan, info->compiler));
     text_print(out, "context %lld, vocabulary %lld, weights %lld bytes (%s), a page %lld bytes\n",
                (long long)info->context_length, (long long)info->vocabulary_size,
-               (long long)info->w_bytes, info->has_data ? "embedded" : "in their files",
-               (long long)info->page_bytes);
+               (long long)info->w_bytes, weights_in[info->weights_in], (long long)info->page_bytes);
     for (uint32_t i = 0; i < plan->file_count; i++)
         text_print(out, "file %s: %llu bytes\n", plan_string(plan, plan->files[i].path),
                    (unsigned long long)plan->files[i].bytes);

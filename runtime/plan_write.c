@@ -1,32 +1,17 @@
 // Writing plans: the front (header and tables) is put together in memory, DATA is made window by
-// window.
-//
-// Windows are written whole from a buffer aligned to 2 MiB: a file written in such pieces gets
-// large folios, which a mapping can then use as 2 MiB pages (written in small pieces it reads 15 %
-// slower). Panels that cross a window's end are made whole and their rest is carried to the next
-// window.
+// window (weights_write.c).
 //
 // Equal plans give equal bytes: strings are laid down again in the order in which the tables name
-// them, padding is zero, and embedded plans name files by base name only.
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+// them, padding is zero, and plans whose weights were made name files by base name only.
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "runtime/plan_file.h"
 #include "runtime/weights.h"
 
-enum { WINDOW_BYTES = 64 << 20, TEMPORARY_TRIES = 100 };
-
 typedef struct Writer {
     const Plan *plan;
-    const char *path;
-    char temporary[4096];
-    int file;
+    const NewFile *file;
     PlanHeader header;
     PlanVocabulary vocabulary;
     Text strings;
@@ -37,9 +22,15 @@ typedef struct Writer {
     Diag *diag;
 } Writer;
 
-static bool fail(Writer *writer, const char *what, int error)
+static bool fail_memory(Writer *writer)
 {
-    return diag_fail(writer->diag, (Where){.file = writer->path}, "%s: %s", what, strerror(error));
+    return diag_fail(writer->diag, (Where){.file = writer->file->path},
+                     "out of memory for the plan");
+}
+
+static bool is_made(const Plan *plan)
+{
+    return plan->info.weights_in != WEIGHTS_IN_MODEL;
 }
 
 static PlanString lay_text(Writer *writer, const char *text)
@@ -71,7 +62,7 @@ static void *section_start(const Writer *writer, PlanSection section)
 static void lay_strings_of(Writer *writer, PlanSection section)
 {
     uint64_t count = writer->header.sections[section].bytes / plan_item_bytes[section];
-    bool base_names = section == SECTION_FILES && writer->plan->info.has_data;
+    bool base_names = section == SECTION_FILES && is_made(writer->plan);
     for (int i = 0; i < PLAN_STRING_FIELDS; i++) {
         if (plan_string_fields[i].section != section || section == SECTION_VOCABULARY)
             continue;
@@ -94,7 +85,7 @@ static void clean_shape(Shape *shape)
         shape->dims[i] = copy.dims[i];
 }
 
-// What the structs hold besides their meaning: holes, and in embedded plans the files' times.
+// What the structs hold besides their meaning: holes, and once weights are made the files' times.
 static void clean_tables(Writer *writer)
 {
     const Plan *plan = writer->plan;
@@ -105,7 +96,7 @@ static void clean_tables(Writer *writer)
         clean_shape(&operands[i].shape);
     for (uint32_t i = 0; i < plan->output_count; i++)
         clean_shape(&outputs[i].shape);
-    for (uint32_t i = 0; i < plan->file_count && plan->info.has_data; i++)
+    for (uint32_t i = 0; i < plan->file_count && is_made(plan); i++)
         files[i].modified_ns = 0;
 }
 
@@ -174,7 +165,7 @@ static bool make_front(Writer *writer)
     writer->front = calloc(1, header->file_bytes);
     writer->moved = calloc(plan->string_bytes, sizeof *writer->moved);
     if (!writer->front || !writer->moved)
-        return fail(writer, "cannot write the plan", ENOMEM);
+        return fail_memory(writer);
     for (int i = 0; i < SECTION_DATA; i++)
         if (header->sections[i].bytes > 0)
             memcpy(section_start(writer, (PlanSection)i), table_of(writer, (PlanSection)i).items,
@@ -190,14 +181,14 @@ static bool place_front(Writer *writer)
 {
     PlanHeader *header = &writer->header, before = *header;
     header->sections[SECTION_STRINGS].bytes = writer->strings.length;
-    if (writer->plan->info.has_data)
+    if (writer->plan->info.weights_in == WEIGHTS_IN_PLAN)
         header->sections[SECTION_DATA].bytes = (uint64_t)writer->plan->info.w_bytes;
     plan_place_sections(header);
     bool has_data = header->sections[SECTION_DATA].bytes > 0;
     uint64_t bytes = has_data ? header->sections[SECTION_DATA].offset : header->file_bytes;
     char *front = calloc(1, bytes);
     if (!front)
-        return fail(writer, "cannot write the plan", ENOMEM);
+        return fail_memory(writer);
     memcpy(front + header->sections[SECTION_STRINGS].offset, writer->strings.bytes,
            writer->strings.length);
     for (int i = SECTION_INFO; i < SECTION_DATA; i++)
@@ -212,63 +203,12 @@ static bool place_front(Writer *writer)
     return true;
 }
 
-static bool write_all(Writer *writer, const char *bytes, uint64_t count, uint64_t offset)
-{
-    while (count > 0) {
-        ssize_t wrote = pwrite(writer->file, bytes, count, (off_t)offset);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return fail(writer, "cannot write the plan", wrote < 0 ? errno : ENOSPC);
-        bytes += wrote;
-        offset += (uint64_t)wrote;
-        count -= (uint64_t)wrote;
-    }
-    return true;
-}
-
-// `window` has room for a window and a panel; it is zero where nothing was carried.
-static bool write_windows(Writer *writer, const Weights *weights, Pool *pool, char *window)
-{
-    PlanSectionEntry *data = &writer->header.sections[SECTION_DATA];
-    uint64_t room = WINDOW_BYTES + (uint64_t)weights_panel_most(weights);
-    HashStream *stream = hash_stream_begin();
-    bool good = true;
-    for (uint64_t begin = 0; begin < data->bytes && good; begin += WINDOW_BYTES) {
-        uint64_t rest = data->bytes - begin, count = rest < WINDOW_BYTES ? rest : WINDOW_BYTES;
-        good = weights_make(weights, pool, (int64_t)begin, (int64_t)(begin + count), window,
-                            writer->diag) &&
-               write_all(writer, window, count, data->offset + begin);
-        hash_stream_add(stream, window, count);
-        memmove(window, window + WINDOW_BYTES, room - WINDOW_BYTES);
-        memset(window + (room - WINDOW_BYTES), 0, WINDOW_BYTES);
-        if (good && writer->progress)
-            writer->progress(writer->progress_context, begin + count, data->bytes);
-    }
-    data->hash = hash_stream_end(stream);
-    return good;
-}
-
 static bool write_data(Writer *writer)
 {
-    Weights *weights = weights_open(writer->plan, writer->diag);
-    Pool *pool = weights ? pool_open(0, writer->diag) : NULL;
-    bool good = pool != NULL;
-    if (good) {
-        size_t panel = ((size_t)weights_panel_most(weights) + PLAN_DATA_ALIGNMENT - 1) /
-                       PLAN_DATA_ALIGNMENT * PLAN_DATA_ALIGNMENT;
-        char *window = aligned_alloc(PLAN_DATA_ALIGNMENT, WINDOW_BYTES + panel);
-        if (window) {
-            madvise(window, WINDOW_BYTES + panel, MADV_HUGEPAGE);
-            memset(window, 0, WINDOW_BYTES + panel);
-        }
-        good = window ? write_windows(writer, weights, pool, window)
-                      : fail(writer, "cannot pack weights", ENOMEM);
-        free(window);
-    }
-    pool_close(pool);
-    weights_close(weights);
-    return good;
+    PlanSectionEntry *data = &writer->header.sections[SECTION_DATA];
+    return data->bytes == 0 ||
+           weights_write(writer->plan, writer->file, data->offset, &data->hash, writer->progress,
+                         writer->progress_context, writer->diag);
 }
 
 static bool write_front(Writer *writer)
@@ -279,64 +219,41 @@ static bool write_front(Writer *writer)
         data->hash = hash128("", 0);
     header->hash = plan_header_hash(header);
     memcpy(writer->front, header, sizeof *header);
-    return write_all(writer, writer->front, data->bytes > 0 ? data->offset : header->file_bytes, 0);
+    return new_file_write(writer->file, writer->front,
+                          data->bytes > 0 ? data->offset : header->file_bytes, 0, writer->diag);
 }
 
-// A new file beside the path, so that the rename stays within one file system.
-static bool open_temporary(Writer *writer)
-{
-    struct stat status;
-    if (stat(writer->path, &status) == 0 && !S_ISREG(status.st_mode))
-        return diag_fail(writer->diag, (Where){.file = writer->path},
-                         "not a regular file: a plan is written to a file of its own");
-    for (int i = 0; i < TEMPORARY_TRIES; i++) {
-        int length = snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld-%d.part",
-                              writer->path, (long)getpid(), i);
-        if (length >= (int)sizeof writer->temporary)
-            return fail(writer, "cannot write the plan", ENAMETOOLONG);
-        writer->file = open(writer->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (writer->file >= 0)
-            return true;
-        if (errno != EEXIST)
-            break;
-    }
-    return fail(writer, "cannot write the plan", errno);
-}
-
-static bool write_file(Writer *writer)
-{
-    if (!open_temporary(writer))
-        return false;
-    bool good = (writer->header.sections[SECTION_DATA].bytes == 0 || write_data(writer)) &&
-                write_front(writer);
-    if (close(writer->file) != 0 && good)
-        good = fail(writer, "cannot write the plan", errno);
-    if (good && rename(writer->temporary, writer->path) != 0)
-        good = fail(writer, "cannot rename the finished plan", errno);
-    if (!good)
-        unlink(writer->temporary);
-    return good;
-}
-
-bool plan_write(const Plan *plan, const char *path, PlanProgress *progress, void *context,
-                Diag *diag)
+bool plan_write_file(const Plan *plan, const NewFile *file, PlanProgress *progress, void *context,
+                     Diag *diag)
 {
     Writer *writer = calloc(1, sizeof *writer);
     if (!writer)
-        return diag_fail(diag, (Where){.file = path}, "out of memory");
+        return diag_fail(diag, (Where){.file = file->path}, "out of memory");
     writer->plan = plan;
-    writer->path = path;
+    writer->file = file;
     writer->progress = progress;
     writer->progress_context = context;
     writer->diag = diag;
     writer->header.format = PLAN_FORMAT;
     writer->header.header_bytes = sizeof writer->header;
     memcpy(writer->header.magic, PLAN_MAGIC, sizeof writer->header.magic);
-    bool good =
-        plan_check(plan, diag) && make_front(writer) && place_front(writer) && write_file(writer);
+    bool good = plan_check(plan, diag) && make_front(writer) && place_front(writer) &&
+                write_data(writer) && write_front(writer);
     text_free(&writer->strings);
     free(writer->moved);
     free(writer->front);
     free(writer);
     return good;
+}
+
+bool plan_write(const Plan *plan, const char *path, PlanProgress *progress, void *context,
+                Diag *diag)
+{
+    NewFile file;
+    if (!new_file_begin(&file, path, diag))
+        return false;
+    if (plan_write_file(plan, &file, progress, context, diag))
+        return new_file_finish(&file, diag);
+    new_file_abandon(&file);
+    return false;
 }

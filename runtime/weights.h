@@ -1,8 +1,9 @@
 // Region w made from the model's files: recipes say which rows, kernels/pack how they lie. Used
-// when weights are embedded in a plan, and when a plan without them is opened.
+// when weights are written to a file, and when a plan without them is opened.
 #ifndef RUNTIME_WEIGHTS_H
 #define RUNTIME_WEIGHTS_H
 
+#include "runtime/new_file.h"
 #include "runtime/plan.h"
 #include "runtime/pool.h"
 
@@ -20,5 +21,9 @@ bool weights_make(const Weights *weights, Pool *pool, int64_t begin, int64_t end
                   Diag *diag);
 // Bytes of the largest panel.
 int64_t weights_panel_most(const Weights *weights);
+// Opens the plan's files, makes all of region w on all CPUs and writes it from `offset` of the file
+// on (weights_write.c); `hash` is that of its bytes.
+bool weights_write(const Plan *plan, const NewFile *file, uint64_t offset, Hash128 *hash,
+                   PlanProgress *progress, void *context, Diag *diag);
 
 #endif

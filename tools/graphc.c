@@ -217,6 +217,8 @@ static bool check_combination(const Options *options, Diag *diag)
         return diag_fail(diag, (Where){0},
                          "--cached only finds or makes a plan: drop -o and the "
                          "options that look inside");
+    if (options->cache && (options->cached || options->operands.count || options->model_file))
+        return diag_fail(diag, (Where){0}, "--cache is about the cache alone: drop the model");
     if (options->vocab_only && looks)
         return diag_fail(diag, (Where){0},
                          "--vocab-only compiles no graph: drop the options that "
@@ -254,6 +256,8 @@ int main(int argc, char **argv)
         int status = inspect_diff(&options, &diag);
         return status < 0 ? report(&diag, 2) : status;
     }
+    if (options.cache)
+        return cache_manage(options.cache, &diag) ? 0 : report(&diag, 1);
     if (options.check)
         return show_plan(options.check, true, &diag);
     if (options.operands.count == 1 && plan_is_plan(options.operands.items[0]))

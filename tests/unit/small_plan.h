@@ -358,7 +358,7 @@ static inline SmallPlan *small_new(bool embed)
                             .batch = SMALL_BATCH,
                             .context_length = SMALL_CONTEXT,
                             .vocabulary_size = SMALL_VOCABULARY,
-                            .has_data = embed};
+                            .weights_in = embed ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL};
     plan->files = small->files;
     plan->tensors = small->tensors;
     plan->recipes = small->recipes;

@@ -294,7 +294,7 @@ Plan *compile_plan(Compile *compile, Diag *diag)
         .file_path = arena_format(&compile->arena, "%s", path ? path : file->path),
         .file_bytes = (uint64_t)status.st_size,
         .file_modified_ns = status.st_mtim.tv_sec * 1000000000LL + status.st_mtim.tv_nsec,
-        .embed = strcmp(mode, "embed") == 0,
+        .weights_in = strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
         .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
         .find_tensor = find_tensor,
         .context = compile->file};
@@ -315,9 +315,15 @@ static void show_progress(void *context, uint64_t done, uint64_t all)
         fprintf(stderr, "\r%*s\r", WIDTH + 20, "");
 }
 
+PlanProgress *compile_progress(int *shown)
+{
+    *shown = -1;
+    return isatty(STDERR_FILENO) ? show_progress : NULL;
+}
+
 bool compile_write(const Plan *plan, const char *path, Diag *diag)
 {
-    int shown = -1;
-    bool watched = isatty(STDERR_FILENO);
-    return plan_write(plan, path, watched ? show_progress : NULL, &shown, diag);
+    int shown;
+    PlanProgress *progress = compile_progress(&shown);
+    return plan_write(plan, path, progress, &shown, diag);
 }

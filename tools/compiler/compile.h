@@ -35,6 +35,8 @@ bool compile_module(Compile *compile, PipelineOptions *pipeline, Diag *diag);
 Plan *compile_plan(Compile *compile, Diag *diag);
 // Writes the plan, with a progress bar when a person watches.
 bool compile_write(const Plan *plan, const char *path, Diag *diag);
+// The bar that shows how far packing is, NULL when nobody watches; `shown` is its context.
+PlanProgress *compile_progress(int *shown);
 // The options that make the plan again, as the shell takes them.
 const char *compile_command(Compile *compile);
 

@@ -41,7 +41,8 @@ static Plan *lower_shape(Compile *compile, Diag *diag)
                           .compiler = ""};
     Plan *plan = lower_module(compile->module, &source, &compile->arena, diag);
     if (plan)
-        plan->info.has_data = !mode || strcmp(mode, "embed") == 0;
+        plan->info.weights_in =
+            !mode || strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL;
     return plan;
 }
 

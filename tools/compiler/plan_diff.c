@@ -46,7 +46,7 @@ static void compare_info(const Diff *diff)
     NAME(act, "act");
     NUMBER("options", opt, "opt");
     NUMBER("options", batch, "batch");
-    NUMBER("options", has_data, "embedded weights");
+    NUMBER("options", weights_in, "place of the weights");
     NUMBER("model", context_length, "context");
     NUMBER("model", vocabulary_size, "vocabulary");
     compare_numbers(diff, "vocabulary", "BOS", diff->a->vocabulary.bos, diff->b->vocabulary.bos);
@@ -68,9 +68,8 @@ static void compare_sections(const Diff *diff)
                 {SECTION_PIECES, "pieces of the vocabulary"},
                 {SECTION_PIECE_SCORES, "scores of the vocabulary"},
                 {SECTION_PIECE_TYPES, "types of the vocabulary"},
-                {SECTION_MERGES, "merges of the vocabulary"},
-                {SECTION_DATA, "bytes of the weights' data"}};
-    const PlanHeader *a = diff->a->mapping, *b = diff->b->mapping;
+                {SECTION_MERGES, "merges of the vocabulary"}};
+    const PlanHeader *a = plan_header(diff->a), *b = plan_header(diff->b);
     for (size_t i = 0; a && b && i < sizeof rows / sizeof *rows; i++) {
         const PlanSectionEntry *first = &a->sections[rows[i].section];
         const PlanSectionEntry *second = &b->sections[rows[i].section];
@@ -78,6 +77,9 @@ static void compare_sections(const Diff *diff)
             memcmp(&first->hash, &second->hash, sizeof first->hash) != 0)
             text_print(diff->out, "data: the %s differ\n", rows[i].what);
     }
+    Hash128 first = plan_data_hash(diff->a), second = plan_data_hash(diff->b);
+    if (memcmp(&first, &second, sizeof first) != 0)
+        text_print(diff->out, "data: the bytes of the weights' data differ\n");
 }
 
 // A weight or a state, as both are compared.
