@@ -29,8 +29,8 @@ typedef struct Builder {
     const ModelFile *file;
     Module *module; // its arena holds everything here
     Graph *graph;
-    NamedValues named;   // by named()
-    NamedValues outputs; // by output()
+    NamedValues named;                           // by named()
+    NamedValues outputs;                         // by output()
     NameIndex weight_positions, state_positions; // in the module
     Vector(ScriptFile) scripts;
     int32_t operations; // calls that added something; capped, for the arena knows no limit

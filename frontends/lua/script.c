@@ -198,7 +198,8 @@ static const char *check_state_name(lua_State *lua, Builder *builder, int index)
 static void push_state(lua_State *lua, Builder *builder, State *state)
 {
     Module *module = builder->module;
-    name_index_append(module->arena, &builder->state_positions, state->name, module->states.count - 1);
+    name_index_append(module->arena, &builder->state_positions, state->name,
+                      module->states.count - 1);
     push_value(lua, graph_state(builder->graph, state));
 }
 
