@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "graph/base/hash.h"
+#include "graph/table.h"
 
 typedef struct Lowering {
     const Module *module;
@@ -16,7 +17,9 @@ typedef struct Lowering {
     PlanString *string_slots; // open addressing; 0 = free (offset 0 is "")
     uint32_t slot_mask, string_count;
     Vector(PlanTensor) tensors;
+    Table tensor_indices; // index + 1 of the tensor, by tensor_hash: equal hashes, equal names
     Vector(PlanRecipe) recipes;
+    Vector(float) values;
     Vector(PlanWeight) weights;
     Vector(PlanState) states;
     Vector(PlanPhase) phases;
@@ -61,6 +64,12 @@ static PlanString add_string(Lowering *lowering, const char *text)
     return lowering->string_slots[slot];
 }
 
+// One to one: an odd factor.
+static uint64_t tensor_hash(PlanString name)
+{
+    return (uint64_t)name * 0x9e3779b97f4a7c15u;
+}
+
 static bool add_tensor(Lowering *lowering, const Recipe *recipe, uint32_t *index)
 {
     const LowerSource *source = lowering->source;
@@ -68,38 +77,68 @@ static bool add_tensor(Lowering *lowering, const Recipe *recipe, uint32_t *index
                          .dtype = (uint32_t)recipe->dtype,
                          .rows = recipe->rows,
                          .columns = recipe->columns};
-    for (int32_t i = 0; i < lowering->tensors.count; i++)
-        if (lowering->tensors.items[i].name == tensor.name) {
-            *index = (uint32_t)i;
+    uint32_t probe = 0;
+    void *known;
+    while ((known = table_next(&lowering->tensor_indices, tensor_hash(tensor.name), &probe))) {
+        *index = (uint32_t)(uintptr_t)known - 1;
+        const PlanTensor *one = &lowering->tensors.items[*index];
+        if (one->rows == tensor.rows && one->columns == tensor.columns)
             return true;
-        }
-    if (source->file_path &&
-        !source->find_tensor(source->context, recipe->tensor, &tensor.offset, &tensor.bytes))
-        return diag_fail(lowering->diag, (Where){source->file_path, 0, 0},
-                         "the file has no tensor \"%s\" that the module asks for", recipe->tensor);
+    }
+    LowerTensor place = {0};
+    if (source->file_count && !source->find_tensor(source->context, recipe->tensor, &place))
+        return diag_fail(lowering->diag, (Where){source->files[0].path, 0, 0},
+                         "the model has no tensor \"%s\" that the module asks for",
+                         recipe->tensor);
+    tensor.file = place.file;
+    tensor.offset = place.offset;
+    tensor.bytes = place.bytes;
     *index = (uint32_t)lowering->tensors.count;
     vector_push(lowering->arena, &lowering->tensors, tensor);
+    table_add(lowering->arena, &lowering->tensor_indices, tensor_hash(tensor.name),
+              (void *)(uintptr_t)lowering->tensors.count);
     return true;
+}
+
+enum { CHILDREN_MOST = sizeof((PlanRecipe *)0)->children / sizeof(uint32_t) };
+
+// A concat of more children than a row of the plan holds, as a concat of concats.
+static const Recipe *nest_concat(Arena *arena, const Recipe *recipe)
+{
+    if (recipe->kind != RECIPE_CONCAT || recipe->child_count <= CHILDREN_MOST)
+        return recipe;
+    const Recipe *groups[CHILDREN_MOST];
+    int32_t size = (recipe->child_count + CHILDREN_MOST - 1) / CHILDREN_MOST, count = 0;
+    for (int32_t first = 0; first < recipe->child_count; first += size) {
+        int32_t rest = recipe->child_count - first;
+        groups[count++] =
+            recipe_concat(arena, rest < size ? rest : size, recipe->children + first);
+    }
+    return recipe_concat(arena, count, groups);
 }
 
 static bool add_recipe(Lowering *lowering, const Recipe *recipe, uint32_t *index)
 {
+    recipe = nest_concat(lowering->arena, recipe);
     PlanRecipe row = {.kind = (uint32_t)recipe->kind,
                       .child_count = (uint32_t)recipe->child_count,
                       .begin = recipe->begin,
                       .end = recipe->end,
+                      .inner = recipe->inner,
+                      .addend = recipe->addend,
                       .rows = recipe->rows,
                       .columns = recipe->columns};
-    int32_t most = (int32_t)(sizeof row.children / sizeof *row.children);
-    if (recipe->child_count > most)
-        return diag_fail(lowering->diag, (Where){0},
-                         "a plan joins at most %d weights at once, a recipe has %d: nest them",
-                         most, recipe->child_count);
+    assert(recipe->child_count <= CHILDREN_MOST);
     for (int32_t i = 0; i < recipe->child_count; i++)
         if (!add_recipe(lowering, recipe->children[i], &row.children[i]))
             return false;
     if (recipe->kind == RECIPE_TENSOR && !add_tensor(lowering, recipe, &row.tensor))
         return false;
+    if (recipe->kind == RECIPE_VALUES) {
+        row.begin = lowering->values.count;
+        for (int64_t i = 0; i < recipe->columns; i++)
+            vector_push(lowering->arena, &lowering->values, recipe->values[i]);
+    }
     *index = (uint32_t)lowering->recipes.count;
     vector_push(lowering->arena, &lowering->recipes, row);
     return true;
@@ -289,7 +328,7 @@ static void fill_info(Lowering *lowering, PlanInfo *info)
                        .command = add_string(lowering, source->command),
                        .compiler = add_string(lowering, source->compiler),
                        .weights_in =
-                           module && source->file_path ? source->weights_in : WEIGHTS_IN_MODEL,
+                           module && source->file_count ? source->weights_in : WEIGHTS_IN_MODEL,
                        .has_vocabulary = source->vocabulary != NULL};
     if (!module)
         return;
@@ -305,6 +344,18 @@ static void fill_info(Lowering *lowering, PlanInfo *info)
     info->w_bytes = module->w_bytes;
     info->context_length = module->context_length;
     info->vocabulary_size = module->vocabulary_size;
+}
+
+static void add_files(Lowering *lowering, Plan *plan)
+{
+    const LowerSource *source = lowering->source;
+    PlanFile *files = ARENA_ARRAY(lowering->arena, PlanFile, source->file_count);
+    for (uint32_t i = 0; i < source->file_count; i++)
+        files[i] = (PlanFile){.path = add_string(lowering, source->files[i].path),
+                              .bytes = source->files[i].bytes,
+                              .modified_ns = source->files[i].modified_ns};
+    plan->files = files;
+    plan->file_count = source->file_count;
 }
 
 Plan *lower_module(const Module *module, const LowerSource *source, Arena *arena, Diag *diag)
@@ -326,14 +377,8 @@ Plan *lower_module(const Module *module, const LowerSource *source, Arena *arena
     }
     if (source->vocabulary)
         plan->vocabulary = *source->vocabulary;
-    if (source->file_path && module) {
-        PlanFile *file = ARENA_NEW(arena, PlanFile);
-        *file = (PlanFile){.path = add_string(&lowering, source->file_path),
-                           .bytes = source->file_bytes,
-                           .modified_ns = source->file_modified_ns};
-        plan->files = file;
-        plan->file_count = 1;
-    }
+    if (module)
+        add_files(&lowering, plan);
     plan->string_bytes = lowering.strings.length;
     plan->strings = arena_copy_text(arena, lowering.strings.bytes, lowering.strings.length);
     text_free(&lowering.strings);
@@ -342,6 +387,7 @@ Plan *lower_module(const Module *module, const LowerSource *source, Arena *arena
     plan->field = lowering.field.items
     TABLE(tensor, tensors);
     TABLE(recipe, recipes);
+    TABLE(value, values);
     TABLE(weight, weights);
     TABLE(state, states);
     TABLE(phase, phases);

@@ -5,16 +5,27 @@
 #include "passes/passes.h"
 #include "runtime/plan.h"
 
+typedef struct LowerFile {
+    const char *path;
+    uint64_t bytes;
+    int64_t modified_ns;
+} LowerFile;
+
+// Where a tensor lies: `file` is an index.
+typedef struct LowerTensor {
+    uint32_t file;
+    uint64_t offset, bytes;
+} LowerTensor;
+
 // Where the weights come from and what the plan says of its making.
 typedef struct LowerSource {
     const char *architecture, *command, *compiler;
-    const char *file_path; // NULL: a shape without weights; the plan can be written but not run
-    uint64_t file_bytes;
-    int64_t file_modified_ns;
+    const LowerFile *files;
+    uint32_t file_count; // 0: a shape without weights; the plan can be written but not run
     WeightsIn weights_in;
     const Vocabulary *vocabulary; // NULL: none
-    // The place of a tensor in the file; false if it is not there.
-    bool (*find_tensor)(void *context, const char *name, uint64_t *offset, uint64_t *bytes);
+    // The place of a tensor in the files; false if it is not there.
+    bool (*find_tensor)(void *context, const char *name, LowerTensor *tensor);
     void *context;
 } LowerSource;
 

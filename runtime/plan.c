@@ -20,6 +20,7 @@ const uint32_t plan_item_bytes[SECTION_COUNT] = {
     [SECTION_FILES] = sizeof(PlanFile),
     [SECTION_TENSORS] = sizeof(PlanTensor),
     [SECTION_RECIPES] = sizeof(PlanRecipe),
+    [SECTION_VALUES] = sizeof(float),
     [SECTION_WEIGHTS] = sizeof(PlanWeight),
     [SECTION_STATES] = sizeof(PlanState),
     [SECTION_PHASES] = sizeof(PlanPhase),
@@ -75,6 +76,7 @@ PlanTable plan_table(const Plan *plan, PlanSection section)
     case SECTION_FILES: return (PlanTable){plan->files, plan->file_count};
     case SECTION_TENSORS: return (PlanTable){plan->tensors, plan->tensor_count};
     case SECTION_RECIPES: return (PlanTable){plan->recipes, plan->recipe_count};
+    case SECTION_VALUES: return (PlanTable){plan->values, plan->value_count};
     case SECTION_WEIGHTS: return (PlanTable){plan->weights, plan->weight_count};
     case SECTION_STATES: return (PlanTable){plan->states, plan->state_count};
     case SECTION_PHASES: return (PlanTable){plan->phases, plan->phase_count};
@@ -294,6 +296,7 @@ static bool map_tables(Plan *plan, Diag *diag)
     plan->files = section_items(plan, SECTION_FILES, &plan->file_count);
     plan->tensors = section_items(plan, SECTION_TENSORS, &plan->tensor_count);
     plan->recipes = section_items(plan, SECTION_RECIPES, &plan->recipe_count);
+    plan->values = section_items(plan, SECTION_VALUES, &plan->value_count);
     plan->weights = section_items(plan, SECTION_WEIGHTS, &plan->weight_count);
     plan->states = section_items(plan, SECTION_STATES, &plan->state_count);
     plan->phases = section_items(plan, SECTION_PHASES, &plan->phase_count);

@@ -43,6 +43,7 @@ typedef enum PlanSection {
     SECTION_FILES,
     SECTION_TENSORS,
     SECTION_RECIPES, // PlanRecipe, children before parents
+    SECTION_VALUES,  // f32 that recipes spell out
     SECTION_WEIGHTS,
     SECTION_STATES,
     SECTION_PHASES,
@@ -112,8 +113,9 @@ typedef struct PlanRecipe {
     uint32_t tensor; // RECIPE_TENSOR: index
     uint32_t child_count;
     uint32_t children[8];
-    uint32_t padding;
-    int64_t begin, end, rows, columns;
+    float addend;              // RECIPE_ADD
+    int64_t begin, end, inner; // as in Recipe; RECIPE_VALUES: begin is the first of the values
+    int64_t rows, columns;
 } PlanRecipe;
 
 typedef struct PlanWeight {
@@ -182,11 +184,12 @@ typedef struct Plan {
     PlanInfo info;
     const char *strings;
     uint64_t string_bytes;
-    uint32_t file_count, tensor_count, recipe_count, weight_count, state_count, phase_count,
+    uint32_t file_count, tensor_count, recipe_count, value_count, weight_count, state_count, phase_count,
         step_count, operand_count, output_count;
     const PlanFile *files;
     const PlanTensor *tensors;
     const PlanRecipe *recipes;
+    const float *values;
     const PlanWeight *weights;
     const PlanState *states;
     const PlanPhase *phases;

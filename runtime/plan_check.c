@@ -99,16 +99,42 @@ static bool check_interleave(const PlanRecipe *recipes, const PlanRecipe *recipe
            recipe->rows == 2 * rows;
 }
 
-// Shapes of one recipe; its children stand before it and have been checked.
-static bool check_recipe(const Plan *plan, uint32_t index)
+static bool check_permute(const PlanRecipe *recipes, const PlanRecipe *recipe)
+{
+    int64_t block;
+    return recipe->child_count == 1 && recipe->begin >= 1 && recipe->end >= 1 &&
+           recipe->inner >= 1 && recipe->rows == recipes[recipe->children[0]].rows &&
+           !__builtin_mul_overflow(recipe->begin, recipe->end, &block) &&
+           !__builtin_mul_overflow(block, recipe->inner, &block) && recipe->rows % block == 0;
+}
+
+static bool check_values(const Plan *plan, const PlanRecipe *recipe)
+{
+    return recipe->child_count == 0 && recipe->rows == 1 && recipe->begin >= 0 &&
+           plan_range_fits(recipe->begin, recipe->columns, (int64_t)plan->value_count);
+}
+
+// Children stand before their parents and, but where columns become rows, have as many columns.
+static bool check_children(const Plan *plan, uint32_t index)
 {
     const PlanRecipe *recipe = &plan->recipes[index];
     if (recipe->child_count > 8 || recipe->rows < 1 || recipe->columns < 1)
         return false;
     for (uint32_t i = 0; i < recipe->child_count; i++)
         if (recipe->children[i] >= index ||
-            plan->recipes[recipe->children[i]].columns != recipe->columns)
+            (recipe->kind != RECIPE_TRANSPOSE &&
+             plan->recipes[recipe->children[i]].columns != recipe->columns))
             return false;
+    return true;
+}
+
+// Shapes of one recipe; its children have been checked.
+static bool check_recipe(const Plan *plan, uint32_t index)
+{
+    const PlanRecipe *recipe = &plan->recipes[index];
+    const PlanRecipe *child = &plan->recipes[recipe->child_count ? recipe->children[0] : 0];
+    if (!check_children(plan, index))
+        return false;
     switch (recipe->kind) {
     case RECIPE_TENSOR:
         return recipe->child_count == 0 && recipe->tensor < plan->tensor_count &&
@@ -117,11 +143,49 @@ static bool check_recipe(const Plan *plan, uint32_t index)
     case RECIPE_CONCAT: return check_concat(plan->recipes, recipe);
     case RECIPE_SLICE: return check_slice(plan->recipes, recipe);
     case RECIPE_INTERLEAVE: return check_interleave(plan->recipes, recipe);
+    case RECIPE_PERMUTE: return check_permute(plan->recipes, recipe);
+    case RECIPE_TRANSPOSE:
+        return recipe->child_count == 1 && recipe->rows == child->columns &&
+               recipe->columns == child->rows;
+    case RECIPE_ADD: return recipe->child_count == 1 && recipe->rows == child->rows;
+    case RECIPE_VALUES: return check_values(plan, recipe);
     default: return false;
     }
 }
 
-// Fills dtypes[i] with the set of dtypes of the tensors that recipe i reads.
+// Marks the types of recipes whose rows are not all rows of tensors.
+static const uint32_t made_rows = 1u << 31;
+_Static_assert(DTYPE_COUNT < 31, "a set of dtypes has a bit to spare");
+
+static uint32_t readable_dtypes(void)
+{
+    uint32_t set = made_rows;
+    for (int dtype = 0; dtype < DTYPE_COUNT; dtype++)
+        set |= row_can_read((DType)dtype) ? 1u << dtype : 0;
+    return set;
+}
+
+// The set of dtypes of a recipe's rows; 0 if they cannot be made of its children's.
+static uint32_t recipe_dtypes(const Plan *plan, const uint32_t *dtypes, uint32_t index)
+{
+    const PlanRecipe *recipe = &plan->recipes[index];
+    uint32_t set = 0;
+    for (uint32_t child = 0; child < recipe->child_count; child++)
+        set |= dtypes[recipe->children[child]];
+    switch (recipe->kind) {
+    case RECIPE_TENSOR: return 1u << plan->tensors[recipe->tensor].dtype;
+    case RECIPE_VALUES: return DTYPE_SET(f32) | made_rows;
+    case RECIPE_ADD: return set & ~readable_dtypes() ? 0 : DTYPE_SET(f32) | made_rows;
+    case RECIPE_TRANSPOSE:
+        for (int dtype = 0; dtype < DTYPE_COUNT; dtype++)
+            if (set == 1u << dtype && dtype_table[dtype].kind == DTYPE_KIND_FLOAT)
+                return set | made_rows;
+        return 0;
+    default: return set;
+    }
+}
+
+// Fills dtypes[i] with the set of dtypes of the rows of recipe i.
 static bool check_recipes(const Plan *plan, uint32_t *dtypes, Diag *diag)
 {
     for (uint32_t i = 0; i < plan->recipe_count; i++) {
@@ -129,9 +193,8 @@ static bool check_recipes(const Plan *plan, uint32_t *dtypes, Diag *diag)
         // Rows of a sum of eight children stay far from overflow.
         if (!check_recipe(plan, i) || recipe->rows > SIZE_MOST)
             return plan_refuse(plan, diag, "recipe %u cannot be followed", i);
-        dtypes[i] = recipe->kind == RECIPE_TENSOR ? 1u << plan->tensors[recipe->tensor].dtype : 0;
-        for (uint32_t child = 0; child < recipe->child_count; child++)
-            dtypes[i] |= dtypes[recipe->children[child]];
+        if (!(dtypes[i] = recipe_dtypes(plan, dtypes, i)))
+            return plan_refuse(plan, diag, "recipe %u cannot be made of its tensors' types", i);
     }
     return true;
 }

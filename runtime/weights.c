@@ -1,8 +1,8 @@
 // A weight is a run of panels: as many rows as its layout packs together, one row in layout plain.
 // Panels do not depend on one another, so threads take contiguous shares of each weight's.
 //
-// Rows are copied or packed as the file has them; only f32 weights of another file type are
-// converted, a panel at a time, in a thread's own scratch.
+// Rows are copied or packed as the file has them; rows that a recipe computes, and f32 weights of
+// another file type, are made a panel at a time in a thread's own scratch.
 #include "runtime/weights.h"
 
 #include <assert.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "kernels/kernel.h"
+#include "kernels/recipe_rows.h"
 
 enum { PANEL_ROWS_MAX = 32 };
 
@@ -28,15 +29,15 @@ struct Weights {
     MappedFile *files;
     Recipe *recipes;         // one for each of the plan's
     const Recipe **children; // eight for each
-    int64_t panel_most,
-        convert_most; // bytes of the largest panel, and of the largest one as f32 rows
+    int64_t panel_most;   // bytes of the largest panel
+    int64_t scratch_most; // and of the rows of the largest one whose rows are made
 };
 
 typedef struct MakeJob {
     const Weights *weights;
     int64_t begin, end;
     char *out;
-    float *scratch; // convert_most bytes a thread
+    char *scratch; // scratch_most bytes a thread
 } MakeJob;
 
 static bool open_file(const PlanFile *from, const char *path, MappedFile *to, Diag *diag)
@@ -96,6 +97,10 @@ static void build_recipes(Weights *weights)
             to->dtype = (DType)plan->tensors[from->tensor].dtype;
         to->begin = from->begin;
         to->end = from->end;
+        to->inner = from->inner;
+        to->addend = from->addend;
+        if (to->kind == RECIPE_VALUES)
+            to->values = plan->values + from->begin;
         to->rows = from->rows;
         to->columns = from->columns;
     }
@@ -106,17 +111,31 @@ static int64_t panel_bytes(const PlanWeight *weight)
     return layout_panel_bytes((DType)weight->dtype, (Layout)weight->layout, weight->columns);
 }
 
+static bool makes_rows(const Recipe *recipe)
+{
+    for (int32_t i = 0; i < recipe->child_count; i++)
+        if (makes_rows(recipe->children[i]))
+            return true;
+    return recipe->kind != RECIPE_TENSOR && !recipe_moves_rows(recipe->kind);
+}
+
+// Of one row: what its recipe needs, and the row as f32.
+static int64_t row_scratch(const PlanWeight *weight)
+{
+    return recipe_row_scratch(weight->columns) + weight->columns * (int64_t)sizeof(float);
+}
+
 static void measure_panels(Weights *weights)
 {
     for (uint32_t i = 0; i < weights->plan->weight_count; i++) {
         const PlanWeight *weight = &weights->plan->weights[i];
         int64_t bytes = panel_bytes(weight);
         int64_t rows = layout_table[weight->layout].panel_rows;
-        int64_t floats = rows * weight->columns * (int64_t)sizeof(float);
+        bool made = weight->dtype == DTYPE_f32 || makes_rows(&weights->recipes[weight->recipe]);
         if (bytes > weights->panel_most)
             weights->panel_most = bytes;
-        if (weight->dtype == DTYPE_f32 && floats > weights->convert_most)
-            weights->convert_most = floats;
+        if (made && rows * row_scratch(weight) > weights->scratch_most)
+            weights->scratch_most = rows * row_scratch(weight);
     }
 }
 
@@ -161,34 +180,33 @@ int64_t weights_panel_most(const Weights *weights)
     return weights->panel_most;
 }
 
-// The row in its file, and its type there.
-static const void *find_row(const Weights *weights, const Recipe *recipe, int64_t row, DType *dtype)
+static const void *tensor_bytes(void *context, const Recipe *leaf)
 {
-    int64_t tensor_row;
-    const Recipe *leaf = recipe_row(recipe, row, &tensor_row);
+    const Weights *weights = context;
     const PlanRecipe *plan_leaf = &weights->plan->recipes[leaf - weights->recipes];
     const PlanTensor *tensor = &weights->plan->tensors[plan_leaf->tensor];
-    *dtype = leaf->dtype;
-    return weights->files[tensor->file].bytes + tensor->offset +
-           tensor_row * dtype_row_bytes(leaf->dtype, leaf->columns);
+    return weights->files[tensor->file].bytes + tensor->offset;
 }
 
 static void make_panel(const Weights *weights, const PlanWeight *weight, int64_t panel, void *out,
-                       float *scratch)
+                       char *scratch)
 {
-    DType dtype = (DType)weight->dtype, file_dtype;
+    DType dtype = (DType)weight->dtype;
     Layout layout = (Layout)weight->layout;
     int32_t panel_rows = layout_table[layout].panel_rows;
+    const Recipe *recipe = &weights->recipes[weight->recipe];
     const void *rows[PANEL_ROWS_MAX] = {NULL};
     assert(panel_rows <= PANEL_ROWS_MAX);
     for (int32_t i = 0; i < panel_rows && panel * panel_rows + i < weight->rows; i++) {
-        rows[i] = find_row(weights, &weights->recipes[weight->recipe], panel * panel_rows + i,
-                           &file_dtype);
-        if (file_dtype != dtype) {
-            float *converted = scratch + i * weight->columns;
-            row_to_f32(file_dtype, rows[i], weight->columns, converted);
+        RecipeRow row = recipe_read_row(recipe, panel * panel_rows + i, tensor_bytes,
+                                        (void *)(uintptr_t)weights, scratch);
+        rows[i] = row.bytes;
+        if (row.dtype != dtype) {
+            float *converted = (float *)(void *)(scratch + recipe_row_scratch(weight->columns));
+            row_to_f32(row.dtype, row.bytes, weight->columns, converted);
             rows[i] = converted;
         }
+        scratch += weights->scratch_most ? row_scratch(weight) : 0;
     }
     if (layout == LAYOUT_plain)
         memcpy(out, rows[0], (size_t)dtype_row_bytes(dtype, weight->columns));
@@ -212,7 +230,7 @@ static void make_share(void *context, int32_t thread, int32_t threads)
 {
     const MakeJob *job = context;
     const Weights *weights = job->weights;
-    float *scratch = job->scratch ? job->scratch + thread * (weights->convert_most / 4) : NULL;
+    char *scratch = job->scratch ? job->scratch + thread * weights->scratch_most : NULL;
     for (uint32_t i = 0; i < weights->plan->weight_count; i++) {
         const PlanWeight *weight = &weights->plan->weights[i];
         int64_t bytes = panel_bytes(weight), panel_rows = layout_table[weight->layout].panel_rows;
@@ -230,11 +248,11 @@ bool weights_make(const Weights *weights, Pool *pool, int64_t begin, int64_t end
                   Diag *diag)
 {
     MakeJob job = {weights, begin, end, out, NULL};
-    if (weights->convert_most > 0) {
-        job.scratch = malloc((size_t)weights->convert_most * (size_t)pool_threads(pool));
+    if (weights->scratch_most > 0) {
+        job.scratch = malloc((size_t)weights->scratch_most * (size_t)pool_threads(pool));
         if (!job.scratch)
             return diag_fail(diag, (Where){.file = weights->plan->path},
-                             "out of memory for converting weights");
+                             "out of memory for making weights");
     }
     pool_run(pool, make_share, &job);
     free(job.scratch);

@@ -41,15 +41,17 @@ static void add_identity(HashStream *stream, const char *path)
     hash_stream_add(stream, identity, sizeof identity);
 }
 
-// What stands before the first tensor's data is hashed, the data are known by the file's identity.
+// What stands before a part's first tensor is hashed, data are known by the file's identity.
 static void add_model(HashStream *stream, const ModelFile *file)
 {
-    uint64_t header = file->mapping_bytes;
-    for (int64_t i = 0; i < file->tensor_count; i++)
-        if (file->tensors[i].file_offset < header)
-            header = file->tensors[i].file_offset;
-    add_identity(stream, file->path);
-    hash_stream_add(stream, file->mapping, header);
+    for (int32_t part = 0; part < file->parts.count; part++) {
+        uint64_t header = file->parts.items[part].bytes;
+        for (int64_t i = 0; i < file->tensor_count; i++)
+            if (file->tensors[i].part == part && file->tensors[i].file_offset < header)
+                header = file->tensors[i].file_offset;
+        add_identity(stream, file->parts.items[part].path);
+        hash_stream_add(stream, file->parts.items[part].mapping, header);
+    }
 }
 
 // Name, length and text of a file; its name alone where it cannot be read.

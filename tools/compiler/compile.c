@@ -234,14 +234,27 @@ bool compile_module(Compile *compile, PipelineOptions *pipeline, Diag *diag)
     return compile_build(compile, diag) && pipeline_run(compile->module, pipeline, diag);
 }
 
-static bool find_tensor(void *context, const char *name, uint64_t *offset, uint64_t *bytes)
+static bool find_tensor(void *context, const char *name, LowerTensor *place)
 {
     const FileTensor *tensor = model_file_tensor(context, name);
     if (!tensor || !tensor->data)
         return false;
-    *offset = tensor->file_offset;
-    *bytes = tensor->bytes;
+    *place = (LowerTensor){(uint32_t)tensor->part, tensor->file_offset, tensor->bytes};
     return true;
+}
+
+static const LowerFile *lower_files(Compile *compile)
+{
+    const ModelFile *model = compile->file;
+    LowerFile *files = ARENA_ARRAY(&compile->arena, LowerFile, model->parts.count);
+    for (int32_t i = 0; i < model->parts.count; i++) {
+        const ModelPart *part = &model->parts.items[i];
+        char *path = realpath(part->path, NULL);
+        files[i] = (LowerFile){arena_format(&compile->arena, "%s", path ? path : part->path),
+                               part->bytes, part->modified_ns};
+        free(path);
+    }
+    return files;
 }
 
 static const char *base_name(const char *path)
@@ -269,7 +282,6 @@ Plan *compile_plan(Compile *compile, Diag *diag)
 {
     const ModelFile *file = compile->file;
     const char *mode = compile->options->weights ? compile->options->weights : "embed";
-    struct stat status = {0};
     if (strcmp(mode, "embed") != 0 && strcmp(mode, "ref") != 0) {
         diag_fail(diag, (Where){0}, "--weights=%s: weights can be embed or ref", mode);
         return NULL;
@@ -282,23 +294,16 @@ Plan *compile_plan(Compile *compile, Diag *diag)
         diag_fail(diag, (Where){file->path, 0, 0}, "the file has no vocabulary that can be read");
         return NULL;
     }
-    if (stat(file->path, &status) != 0) {
-        diag_fail(diag, (Where){file->path, 0, 0}, "cannot be read");
-        return NULL;
-    }
-    char *path = realpath(file->path, NULL);
     LowerSource source = {
         .architecture = file->architecture,
         .command = compile_command(compile),
         .compiler = "graphc " GRAPHC_VERSION,
-        .file_path = arena_format(&compile->arena, "%s", path ? path : file->path),
-        .file_bytes = (uint64_t)status.st_size,
-        .file_modified_ns = status.st_mtim.tv_sec * 1000000000LL + status.st_mtim.tv_nsec,
+        .files = lower_files(compile),
+        .file_count = (uint32_t)file->parts.count,
         .weights_in = strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
         .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
         .find_tensor = find_tensor,
         .context = compile->file};
-    free(path);
     return lower_module(compile->module, &source, &compile->arena, diag);
 }
 
