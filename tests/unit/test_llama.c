@@ -32,7 +32,7 @@ START_TEST(llama_builds_a_shape)
     check_llama(module, 22, 32000);
     ck_assert_int_eq(module->weights.count, 9 * 22 + 3);
     ck_assert_int_eq(module->context_length, 2048);
-    ck_assert_int_eq(find_node(module, OP_rope, 0)->attributes.rope.style, STYLE_norm);
+    ck_assert_int_eq(find_node(module, OP_rope, 0)->attributes.rope.style, STYLE_neox);
     ck_assert_int_eq(find_node(module, OP_attention, 0)->attributes.attention.heads, 32);
     ck_assert_float_eq(find_node(module, OP_attention, 0)->attributes.attention.scale, 0.125f);
     model_file_close(file);

@@ -157,7 +157,7 @@ START_TEST(attributes_have_defaults_and_names)
     ck_assert_float_eq(table->rope_table.scale, 1.0f);
     const Attributes *rope = &find_node(module, OP_rope, 0)->attributes;
     ck_assert_int_eq(rope->rope.head_dim, 32);
-    ck_assert_int_eq(rope->rope.style, STYLE_norm);
+    ck_assert_int_eq(rope->rope.style, STYLE_neox);
 }
 END_TEST
 
