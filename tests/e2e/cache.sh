@@ -119,8 +119,7 @@ cached --target=avx2 >"$work/path" &
 waiter=$!
 sleep 0.3
 [ ! -e "$plan" ] && kill -0 $waiter || fail "weights that another process writes are not waited for"
-kill -KILL $holder
-wait $holder 2>/dev/null
+{ kill -KILL $holder && wait $holder; } 2>/dev/null
 wait $waiter
 [ "$(cat "$work/path")" = "$plan" ] || fail "a writer that was killed holds up the next one"
 same_bytes 'after a killed writer' "$weights" "$work/weights"
