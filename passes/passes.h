@@ -50,6 +50,9 @@ typedef struct PassStatistics {
     bool ran;
     double milliseconds;
     int32_t nodes_before, nodes_after, matches;
+    // That a step of the largest T (one row asked for) writes to values and reads from them: each
+    // result once, and once for every reader. Not weights and states.
+    int64_t bytes_before, bytes_after;
 } PassStatistics;
 
 typedef struct PipelineOptions {

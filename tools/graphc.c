@@ -145,12 +145,14 @@ static bool parse_pipeline(const Options *options, PipelineOptions *pipeline, Di
 static void print_times(const PipelineOptions *pipeline)
 {
     double all = 0;
-    fprintf(stderr, "%-12s %9s %8s %8s %8s\n", "pass", "ms", "before", "after", "matches");
+    fprintf(stderr, "%-12s %9s %8s %8s %8s %14s %14s\n", "pass", "ms", "matches", "nodes", "after",
+            "bytes", "after");
     for (int i = 0; i < PASS_COUNT; i++) {
         const PassStatistics *row = &pipeline->statistics[i];
         if (row->ran)
-            fprintf(stderr, "%-12s %9.3f %8d %8d %8d\n", pass_table[i].name, row->milliseconds,
-                    row->nodes_before, row->nodes_after, row->matches);
+            fprintf(stderr, "%-12s %9.3f %8d %8d %8d %14lld %14lld\n", pass_table[i].name,
+                    row->milliseconds, row->matches, row->nodes_before, row->nodes_after,
+                    (long long)row->bytes_before, (long long)row->bytes_after);
         all += row->milliseconds;
     }
     fprintf(stderr, "%-12s %9.3f\n", "all", all);
