@@ -125,7 +125,8 @@ static Options replay_options(const Compile *compile, const char *program, const
         options.operands = (OptionList){.items = {model}, .count = 1};
         options.model_file = NULL;
     }
-    if (!compile->module_text) // "native" would be another on another processor
+    // "native" would be another on another processor.
+    if (!compile->module_text && compile->module_options.target)
         options.target = compile->module_options.target;
     return options;
 }
