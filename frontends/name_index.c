@@ -13,7 +13,7 @@ NameIndex name_index_new(Arena *arena, int64_t count)
     uint64_t slots = 16;
     while (slots < (uint64_t)count * 2)
         slots *= 2;
-    return (NameIndex){slots - 1, ARENA_ARRAY(arena, NameSlot, slots)};
+    return (NameIndex){.mask = slots - 1, .slots = ARENA_ARRAY(arena, NameSlot, slots)};
 }
 
 static NameSlot *find_slot(const NameIndex *index, const char *name)
@@ -31,7 +31,20 @@ bool name_index_add(NameIndex *index, const char *name, int64_t position)
     if (slot->name)
         return false;
     *slot = (NameSlot){name, position};
+    index->count++;
     return true;
+}
+
+bool name_index_append(Arena *arena, NameIndex *index, const char *name, int64_t position)
+{
+    if (!index->slots || (index->count + 1) * 2 > index->mask + 1) {
+        NameIndex old = *index;
+        *index = name_index_new(arena, (int64_t)old.count * 2 + 8);
+        for (uint64_t i = 0; old.slots && i <= old.mask; i++)
+            if (old.slots[i].name)
+                name_index_add(index, old.slots[i].name, old.slots[i].position);
+    }
+    return name_index_add(index, name, position);
 }
 
 int64_t name_index_find(const NameIndex *index, const char *name)

@@ -13,9 +13,9 @@ typedef struct NameSlot {
     int64_t position;
 } NameSlot;
 
-// A zeroed index is empty and can be searched, not added to.
+// A zeroed index is empty; name_index_add wants room made by name_index_new.
 typedef struct NameIndex {
-    uint64_t mask;
+    uint64_t mask, count;
     NameSlot *slots; // mask + 1, at most half of them taken
 } NameIndex;
 
@@ -23,6 +23,8 @@ typedef struct NameIndex {
 NameIndex name_index_new(Arena *arena, int64_t count);
 // False, and nothing changes, if the name is there already.
 bool name_index_add(NameIndex *index, const char *name, int64_t position);
+// The same for names whose number nobody knows beforehand: room is made in the arena.
+bool name_index_append(Arena *arena, NameIndex *index, const char *name, int64_t position);
 // The position of the name, -1 if there is none.
 int64_t name_index_find(const NameIndex *index, const char *name);
 

@@ -57,6 +57,10 @@ Target target_from_name(const char *name)
 
 const KernelRow *kernel_from_name(const char *name)
 {
+    // What select chose has the table's own name: schedule asks many times for each node.
+    for (int32_t i = 0; i < kernel_count; i++)
+        if (kernel_table[i].name == name)
+            return &kernel_table[i];
     for (int32_t i = 0; i < kernel_count; i++)
         if (strcmp(kernel_table[i].name, name) == 0)
             return &kernel_table[i];

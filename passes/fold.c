@@ -8,10 +8,10 @@ bool pass_fold(PassContext *context)
     return true;
 }
 
-static bool replace_by_weight(Node *root, const char *name, const Weight *like,
-                              const Recipe *recipe)
+static bool replace_by_weight(PassContext *context, Node *root, const char *name,
+                              const Weight *like, const Recipe *recipe)
 {
-    value_replace_uses(root->results[0], rule_weight(root->graph, name, like->dtype,
+    value_replace_uses(root->results[0], rule_weight(context, root->graph, name, like->dtype,
                                                      root->results[0]->shape, recipe));
     graph_remove(root);
     return true;
@@ -26,7 +26,7 @@ bool rule_slice_weight(PassContext *context, Node *root)
     Arena *arena = context->module->arena;
     int32_t begin = root->attributes.slice.begin, end = root->attributes.slice.end;
     const char *name = arena_format(arena, "%s[%d:%d]", value->weight->name, begin, end);
-    return replace_by_weight(root, name, value->weight,
+    return replace_by_weight(context, root, name, value->weight,
                              recipe_slice(arena, value->weight->recipe, begin, end));
 }
 
@@ -45,6 +45,6 @@ bool rule_concat_weights(PassContext *context, Node *root)
         recipes[i] = value->weight->recipe;
         name = arena_format(arena, "%s%s%s", name, i ? "+" : "", value->weight->name);
     }
-    return replace_by_weight(root, name, root->operands[0].value->weight,
+    return replace_by_weight(context, root, name, root->operands[0].value->weight,
                              recipe_concat(arena, root->operand_count, recipes));
 }

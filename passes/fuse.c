@@ -80,17 +80,35 @@ static Part part_of(Value *value, bool rotated)
     return part;
 }
 
-// The kv_store of the keys that belongs to a kv_store of values: same matmul, same positions.
+static Node *store_of_part(const Node *values, const Node *rope)
+{
+    for (const Use *use = rope->results[0]->uses; use; use = use->next) {
+        Node *node = use->user;
+        if (node && node->op == OP_kv_store && node->mark < values->mark &&
+            use == &node->operands[0] && node->operands[1].value == values->operands[1].value &&
+            node->operands[4].value->state->role == STATE_KEYS)
+            return node;
+    }
+    return NULL;
+}
+
+// The kv_store of the keys that belongs to a kv_store of values: same matmul, same positions. It is
+// looked for from the matmul on, for what all layers share has a reader in each.
 static Node *store_of_keys(const Node *values, const Value *qkv, Part *part)
 {
-    for (const Use *use = values->operands[1].value->uses; use; use = use->next) {
-        Node *node = use->user;
-        if (!node || node->op != OP_kv_store || node->mark > values->mark ||
-            node->operands[4].value->state->role != STATE_KEYS)
+    for (const Use *cut = qkv->uses; cut; cut = cut->next) {
+        if (!cut->user || cut->user->op != OP_slice)
             continue;
-        *part = part_of(node->operands[0].value, true);
-        if (part->slice && part->slice->operands[0].value == qkv)
-            return node;
+        for (const Use *use = cut->user->results[0]->uses; use; use = use->next) {
+            Node *store = use->user && use->user->op == OP_rope && use == &use->user->operands[0]
+                              ? store_of_part(values, use->user)
+                              : NULL;
+            if (!store)
+                continue;
+            *part = part_of(store->operands[0].value, true);
+            if (part->slice)
+                return store;
+        }
     }
     return NULL;
 }
@@ -251,7 +269,7 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
         return rule_miss(context, rule, root, "no kernel for the types and target");
     Arena *arena = context->module->arena;
     Value *interleaved = rule_weight(
-        root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
+        context, root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
         weight->shape,
         recipe_interleave(arena, recipe->children[0], recipe->children[1], SWIGLU_INTERLEAVE));
     Attributes attributes = matmul->attributes;

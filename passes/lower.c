@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "graph/base/hash.h"
+#include "graph/table.h"
 
 typedef struct Lowering {
     const Module *module;
@@ -16,6 +17,7 @@ typedef struct Lowering {
     PlanString *string_slots; // open addressing; 0 = free (offset 0 is "")
     uint32_t slot_mask, string_count;
     Vector(PlanTensor) tensors;
+    Table tensor_indices; // index + 1 of the tensor, by tensor_hash: equal hashes, equal names
     Vector(PlanRecipe) recipes;
     Vector(PlanWeight) weights;
     Vector(PlanState) states;
@@ -61,6 +63,12 @@ static PlanString add_string(Lowering *lowering, const char *text)
     return lowering->string_slots[slot];
 }
 
+// One to one: an odd factor.
+static uint64_t tensor_hash(PlanString name)
+{
+    return (uint64_t)name * 0x9e3779b97f4a7c15u;
+}
+
 static bool add_tensor(Lowering *lowering, const Recipe *recipe, uint32_t *index)
 {
     const LowerSource *source = lowering->source;
@@ -68,17 +76,20 @@ static bool add_tensor(Lowering *lowering, const Recipe *recipe, uint32_t *index
                          .dtype = (uint32_t)recipe->dtype,
                          .rows = recipe->rows,
                          .columns = recipe->columns};
-    for (int32_t i = 0; i < lowering->tensors.count; i++)
-        if (lowering->tensors.items[i].name == tensor.name) {
-            *index = (uint32_t)i;
-            return true;
-        }
+    uint32_t probe = 0;
+    void *known = table_next(&lowering->tensor_indices, tensor_hash(tensor.name), &probe);
+    if (known) {
+        *index = (uint32_t)(uintptr_t)known - 1;
+        return true;
+    }
     if (source->file_path &&
         !source->find_tensor(source->context, recipe->tensor, &tensor.offset, &tensor.bytes))
         return diag_fail(lowering->diag, (Where){source->file_path, 0, 0},
                          "the file has no tensor \"%s\" that the module asks for", recipe->tensor);
     *index = (uint32_t)lowering->tensors.count;
     vector_push(lowering->arena, &lowering->tensors, tensor);
+    table_add(lowering->arena, &lowering->tensor_indices, tensor_hash(tensor.name),
+              (void *)(uintptr_t)lowering->tensors.count);
     return true;
 }
 

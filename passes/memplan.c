@@ -4,6 +4,8 @@
 // operand dies there.
 //
 // Offsets come from place.c.
+#include "passes/memplan.h"
+
 #include "passes/passes.h"
 #include "passes/place.h"
 
@@ -15,7 +17,8 @@ typedef struct Planner {
     Graph *graph;
     Arena *arena;
     Vector(Block *) blocks; // one or more values in one place
-    Block **block_of_value; // by value number
+    Block **block_of_value; // by value number; NULL: an output, which has its place in region io
+    bool *is_output;        // by value number
 } Planner;
 
 static int64_t align(int64_t bytes)
@@ -28,6 +31,11 @@ static int64_t value_bytes(const Graph *graph, const Value *value)
     const int64_t largest[SYMBOL_COUNT] = {graph->bound_t, graph->bound_t, 1, 1};
     return layout_bytes(value->dtype, value->layout, shape_rows(&value->shape, largest),
                         shape_columns(&value->shape, largest));
+}
+
+int64_t memplan_value_bytes(const Graph *graph, const Value *value)
+{
+    return align(value_bytes(graph, value));
 }
 
 static int32_t last_epoch(const Value *value)
@@ -54,38 +62,34 @@ static bool dies_at(const Value *value, const Node *node)
             continue;
         if (!use->user || use->user == node || use->user->mark > node->mark)
             return false;
-        bool before = false;
-        for (const Node *other = node->previous; other && other->mark == node->mark && !before;)
-            before = other == use->user, other = other->previous;
-        if (use->user->mark == node->mark && (!before || !row_local(use->user)))
+        if (use->user->mark == node->mark &&
+            !(row_local(use->user) && use->user->results[0]->number < node->results[0]->number))
             return false;
     }
     return true;
 }
 
-static bool can_replace_operand(const Node *node)
+static bool can_replace_operand(const Planner *planner, const Node *node)
 {
     const Value *operand = node->operands[0].value, *result = node->results[0];
     return op_table[node->op].traits & OP_INPLACE && row_local(node) &&
-           operand->kind == VALUE_RESULT && operand->place.region != REGION_IO &&
-           result->place.region != REGION_IO && operand->dtype == result->dtype &&
-           operand->layout == result->layout && shape_equal(&operand->shape, &result->shape) &&
-           dies_at(operand, node);
+           operand->kind == VALUE_RESULT && !planner->is_output[operand->number] &&
+           operand->dtype == result->dtype && operand->layout == result->layout &&
+           shape_equal(&operand->shape, &result->shape) && dies_at(operand, node);
 }
 
-static void add_value(Planner *planner, Value *value)
+static void add_value(Planner *planner, const Value *value)
 {
-    Node *node = value->producer.node;
-    if (value == node->results[0] && can_replace_operand(node)) {
+    const Node *node = value->producer.node;
+    if (value == node->results[0] && can_replace_operand(planner, node)) {
         Block *block = planner->block_of_value[node->operands[0].value->number];
-        value->alias_of = node->operands[0].value;
         planner->block_of_value[value->number] = block;
         if (block->last_epoch < last_epoch(value))
             block->last_epoch = last_epoch(value);
         return;
     }
     Block *block = ARENA_NEW(planner->arena, Block);
-    block->bytes = align(value_bytes(planner->graph, value));
+    block->bytes = memplan_value_bytes(planner->graph, value);
     block->first_epoch = node->mark;
     block->last_epoch = last_epoch(value);
     planner->block_of_value[value->number] = block;
@@ -116,37 +120,78 @@ static void number_epochs(Graph *graph)
         node->mark = epoch += node->barrier_before;
 }
 
-static bool plan_graph(PassContext *context, Graph *graph)
+static Planner find_blocks(Graph *graph, Arena *arena)
 {
-    Planner planner = {.graph = graph, .arena = context->scratch};
+    Planner planner = {.graph = graph, .arena = arena};
+    int32_t numbers = graph->node_count * RESULTS_MAX + 1;
     number_epochs(graph);
     graph_number(graph);
-    int32_t numbers = graph->last && graph->last->result_count
-                          ? graph->last->results[graph->last->result_count - 1]->number
-                          : graph->node_count * RESULTS_MAX;
-    planner.block_of_value = ARENA_ARRAY(planner.arena, Block *, numbers + 1);
-    if (!place_outputs(graph, context->diag))
-        return false;
+    planner.block_of_value = ARENA_ARRAY(arena, Block *, numbers);
+    planner.is_output = ARENA_ARRAY(arena, bool, numbers);
+    for (int32_t i = 0; i < graph->outputs.count; i++) {
+        const Value *value = graph->outputs.items[i]->use.value;
+        if (value->kind == VALUE_RESULT)
+            planner.is_output[value->number] = true;
+    }
     for (Node *node = graph->first; node; node = node->next)
         for (int32_t i = 0; i < node->result_count; i++)
-            if (node->results[i]->place.region != REGION_IO)
+            if (!planner.is_output[node->results[i]->number])
                 add_value(&planner, node->results[i]);
+    return planner;
+}
+
+int64_t memplan_alive_bytes(Graph *graph, Arena *arena)
+{
+    Planner planner = find_blocks(graph, arena);
+    return place_bound(planner.blocks.count, planner.blocks.items, arena);
+}
+
+// Values of one block after the first took over their operand's place.
+static void give_places(const Planner *planner)
+{
+    for (Node *node = planner->graph->first; node; node = node->next)
+        for (int32_t i = 0; i < node->result_count; i++) {
+            Value *value = node->results[i];
+            const Block *block = planner->block_of_value[value->number];
+            if (!block)
+                continue;
+            value->place = (Place){REGION_ACT, block->offset, value_bytes(planner->graph, value)};
+            Value *operand = node->operand_count ? node->operands[0].value : NULL;
+            if (operand && operand->kind == VALUE_RESULT &&
+                planner->block_of_value[operand->number] == block)
+                value->alias_of = operand;
+        }
+}
+
+static double ratio(int64_t bytes, int64_t bound)
+{
+    return bound ? (double)bytes / (double)bound : 1.0;
+}
+
+static void explain_placement(PassContext *context, const Graph *graph, const Placement *placement)
+{
+    if (!context->explain)
+        return;
+    text_print(context->explain, "memplan peak: @%s %lld bytes, lower bound %lld, ratio %.3f\n",
+               graph->name, (long long)placement->peak, (long long)placement->bound,
+               ratio(placement->peak, placement->bound));
+    if (placement->searched)
+        text_print(context->explain,
+                   "memplan search: @%s the quick placement has ratio %.3f; %d more were tried\n",
+                   graph->name, ratio(placement->quick_peak, placement->bound),
+                   placement->searched);
+}
+
+static bool plan_graph(PassContext *context, Graph *graph)
+{
+    Planner planner = find_blocks(graph, context->scratch);
+    if (!place_outputs(graph, context->diag))
+        return false;
     Placement placement = place_blocks(planner.blocks.count, planner.blocks.items, planner.arena);
     graph->act_bytes = placement.peak;
     graph->act_lower_bound = placement.bound;
-    for (Node *node = graph->first; node; node = node->next)
-        for (int32_t i = 0; i < node->result_count; i++) {
-            Value *value = node->results[i];
-            if (value->place.region != REGION_IO)
-                value->place = (Place){REGION_ACT, planner.block_of_value[value->number]->offset,
-                                       value_bytes(graph, value)};
-        }
-    if (context->explain)
-        text_print(context->explain, "memplan peak: @%s %lld bytes, lower bound %lld, ratio %.3f\n",
-                   graph->name, (long long)graph->act_bytes, (long long)graph->act_lower_bound,
-                   graph->act_lower_bound
-                       ? (double)graph->act_bytes / (double)graph->act_lower_bound
-                       : 1.0);
+    give_places(&planner);
+    explain_placement(context, graph, &placement);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "graph/graph.h"
+#include "graph/table.h"
 #include "kernels/kernel.h"
 
 typedef enum PassId {
@@ -22,6 +23,7 @@ typedef struct PassContext {
     Arena *scratch;                  // freed after the pass
     Text *explain;                   // NULL, or where fusions and choices are told, a line each
     Text *misses;                    // rules that nearly fired in this sweep (rules.c)
+    Table rule_weights;              // those that rules of this pass made (rules.c)
     int32_t matches;                 // rewrites done, for statistics
     struct PipelineOptions *options; // counts and limits the rewrites of rules
     PassId pass;
@@ -48,6 +50,9 @@ typedef struct PassStatistics {
     bool ran;
     double milliseconds;
     int32_t nodes_before, nodes_after, matches;
+    // That a step of the largest T (one row asked for) writes to values and reads from them: each
+    // result once, and once for every reader. Not weights and states.
+    int64_t bytes_before, bytes_after;
 } PassStatistics;
 
 typedef struct PipelineOptions {

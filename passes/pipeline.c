@@ -38,6 +38,27 @@ static int32_t module_nodes(const Module *module)
     return nodes;
 }
 
+static int64_t value_traffic(const Value *value, const int64_t symbols[SYMBOL_COUNT])
+{
+    return layout_bytes(value->dtype, value->layout, shape_rows(&value->shape, symbols),
+                        shape_columns(&value->shape, symbols)) *
+           (1 + value_use_count(value));
+}
+
+// The last graph is that of the largest T.
+static int64_t module_traffic(const Module *module)
+{
+    const int64_t symbols[SYMBOL_COUNT] = {module->options.batch, 1, 1, 1};
+    int64_t bytes = 0;
+    if (module->graphs.count == 0)
+        return 0;
+    const Graph *graph = module->graphs.items[module->graphs.count - 1];
+    for (const Node *node = graph->first; node; node = node->next)
+        for (int32_t i = 0; i < node->result_count; i++)
+            bytes += value_traffic(node->results[i], symbols);
+    return bytes;
+}
+
 static bool pass_is_due(const PassInfo *info, PassId pass, const Module *module,
                         const PipelineOptions *options)
 {
@@ -61,10 +82,12 @@ static bool run_one(Module *module, PassId pass, PipelineOptions *options, Diag 
                            .diag = diag};
     statistics->ran = true;
     statistics->nodes_before = module_nodes(module);
+    statistics->bytes_before = module_traffic(module);
     double begin = now_milliseconds();
     bool ok = info->run(&context);
     statistics->milliseconds = now_milliseconds() - begin;
     statistics->nodes_after = module_nodes(module);
+    statistics->bytes_after = module_traffic(module);
     statistics->matches = context.matches;
     arena_free(&scratch);
     if (!ok)

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "graph/base/hash.h"
+
 const RuleInfo rule_table[RULE_COUNT] = {
 #define RULE(pass, name, root, algebra) {#name, PASS_##pass, OP_##root, algebra, rule_##name},
 #include "passes/rules.def"
@@ -113,14 +115,16 @@ static bool same_recipe(const Recipe *a, const Recipe *b)
     return true;
 }
 
-Value *rule_weight(Graph *graph, const char *name, DType dtype, Shape shape, const Recipe *recipe)
+Value *rule_weight(PassContext *context, Graph *graph, const char *name, DType dtype, Shape shape,
+                   const Recipe *recipe)
 {
-    Module *module = graph->module;
-    for (int32_t i = 0; i < module->weights.count; i++) {
-        Weight *weight = module->weights.items[i];
+    uint64_t hash = hash64(name, strlen(name), (uint64_t)dtype);
+    uint32_t probe = 0;
+    for (Weight *weight; (weight = table_next(&context->rule_weights, hash, &probe));)
         if (weight->dtype == dtype && strcmp(weight->name, name) == 0 &&
             same_recipe(weight->recipe, recipe))
             return graph_weight(graph, weight);
-    }
-    return graph_weight(graph, module_add_weight(module, name, dtype, shape, recipe));
+    Weight *made = module_add_weight(context->module, name, dtype, shape, recipe);
+    table_add(context->scratch, &context->rule_weights, hash, made);
+    return graph_weight(graph, made);
 }

@@ -31,9 +31,10 @@ void rules_run(PassContext *context);
 // Says in --explain why a rule nearly fired; returns false, so that `return rule_miss(...)` reads
 // well.
 bool rule_miss(PassContext *context, RuleId rule, const Node *node, const char *reason);
-// The weight of that name and recipe, made if a rule has not made it yet: equal data is stored
+// The weight of that name and recipe, made if the pass has not made it yet: equal data is stored
 // once.
-Value *rule_weight(Graph *graph, const char *name, DType dtype, Shape shape, const Recipe *recipe);
+Value *rule_weight(PassContext *context, Graph *graph, const char *name, DType dtype, Shape shape,
+                   const Recipe *recipe);
 
 #define RULE(pass, name, root, algebra) RuleRun rule_##name;
 #include "passes/rules.def"

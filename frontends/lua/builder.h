@@ -4,6 +4,7 @@
 #define FRONTENDS_LUA_BUILDER_H
 
 #include "frontends/lua/lua_frontend.h"
+#include "frontends/name_index.h"
 
 // A value under a name that the script gave it, and where.
 typedef struct NamedValue {
@@ -11,6 +12,13 @@ typedef struct NamedValue {
     Value *value;
     Where where;
 } NamedValue;
+
+// Found by name, listed in the order of the script.
+typedef struct NamedValues {
+    NamedValue *items;
+    int32_t count, capacity;
+    NameIndex positions;
+} NamedValues;
 
 typedef struct ScriptFile {
     const char *path, *base_name;
@@ -21,8 +29,9 @@ typedef struct Builder {
     const ModelFile *file;
     Module *module; // its arena holds everything here
     Graph *graph;
-    Vector(NamedValue) named;   // by named()
-    Vector(NamedValue) outputs; // by output()
+    NamedValues named;                           // by named()
+    NamedValues outputs;                         // by output()
+    NameIndex weight_positions, state_positions; // in the module
     Vector(ScriptFile) scripts;
     int32_t operations; // calls that added something; capped, for the arena knows no limit
 } Builder;
@@ -48,6 +57,8 @@ void install_model(lua_State *lua, Builder *builder);
 
 // --- script.c: kv_state, named, output, step inputs, and what an undefined global says
 void install_script(lua_State *lua, Builder *builder);
+// NULL if there is none of that name.
+const NamedValue *named_find(const NamedValues *values, const char *name);
 
 // Sets field `name` of the table on the top of the stack to a C function with the builder.
 void set_function(lua_State *lua, Builder *builder, const char *name, lua_CFunction function);

@@ -38,14 +38,6 @@ static bool check_logits(const Builder *builder, const char *script, Diag *diag)
                      "the script sets no output \"logits\": output(\"logits\", x)");
 }
 
-static const NamedValue *find_tap(const Builder *builder, const char *name)
-{
-    for (int32_t i = 0; i < builder->named.count; i++)
-        if (strcmp(builder->named.items[i].name, name) == 0)
-            return &builder->named.items[i];
-    return NULL;
-}
-
 static bool refuse_tap(const Builder *builder, const char *script, const char *name, Diag *diag)
 {
     Text names = {0};
@@ -60,7 +52,7 @@ static bool refuse_tap(const Builder *builder, const char *script, const char *n
 static bool add_taps(const Builder *builder, const LuaFrontendOptions *options, Diag *diag)
 {
     for (int i = 0; i < options->tap_count; i++) {
-        const NamedValue *tap = find_tap(builder, options->taps[i]);
+        const NamedValue *tap = named_find(&builder->named, options->taps[i]);
         if (!tap)
             return refuse_tap(builder, options->script, options->taps[i], diag);
         bool again = false;

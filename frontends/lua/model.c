@@ -239,12 +239,10 @@ static DType check_tensor(lua_State *lua, const ModelFile *file, const char *nam
     return tensor->dtype;
 }
 
-static Weight *find_weight(const Module *module, const char *name)
+static Weight *find_weight(const Builder *builder, const char *name)
 {
-    for (int32_t i = 0; i < module->weights.count; i++)
-        if (strcmp(module->weights.items[i]->name, name) == 0)
-            return module->weights.items[i];
-    return NULL;
+    int64_t position = name_index_find(&builder->weight_positions, name);
+    return position < 0 ? NULL : builder->module->weights.items[position];
 }
 
 static Weight *make_weight(lua_State *lua, Builder *builder, const char *name, const Sizes *sizes)
@@ -264,8 +262,11 @@ static Weight *make_weight(lua_State *lua, Builder *builder, const char *name, c
     builder_count(lua, builder);
     Module *module = builder->module;
     int64_t rows = sizes->rank == 2 ? sizes->sizes[0] : 1;
-    return module_add_weight(module, name, dtype, shape,
-                             recipe_tensor(module->arena, name, dtype, rows, columns));
+    Weight *weight = module_add_weight(module, name, dtype, shape,
+                                       recipe_tensor(module->arena, name, dtype, rows, columns));
+    name_index_append(module->arena, &builder->weight_positions, weight->name,
+                      module->weights.count - 1);
+    return weight;
 }
 
 // model.weight("token_embd.weight", {vocabulary, n})
@@ -275,7 +276,7 @@ static int model_weight(lua_State *lua)
     const char *name = check_weight_name(lua, "weight", 1);
     check_file_has(lua, builder->file, name);
     Sizes sizes = check_sizes(lua, name, 2);
-    Weight *weight = find_weight(builder->module, name);
+    Weight *weight = find_weight(builder, name);
     if (!weight)
         weight = make_weight(lua, builder, name, &sizes);
     Sizes read = {.rank = weight->shape.rank};

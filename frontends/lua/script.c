@@ -123,12 +123,16 @@ static const char *check_name(lua_State *lua, Builder *builder, const char *what
     return arena_copy_text(builder->module->arena, name, length);
 }
 
-static const NamedValue *find_named(const NamedValue *items, int32_t count, const char *name)
+const NamedValue *named_find(const NamedValues *values, const char *name)
 {
-    for (int32_t i = 0; i < count; i++)
-        if (strcmp(items[i].name, name) == 0)
-            return &items[i];
-    return NULL;
+    int64_t position = name_index_find(&values->positions, name);
+    return position < 0 ? NULL : &values->items[position];
+}
+
+static void named_add(Arena *arena, NamedValues *values, NamedValue named)
+{
+    name_index_append(arena, &values->positions, named.name, values->count);
+    vector_push(arena, values, named);
 }
 
 // The name (argument 1) and the computed value (argument 2) of named() and output().
@@ -151,12 +155,12 @@ static int script_named(lua_State *lua)
 {
     Builder *builder = builder_of(lua);
     NamedValue named = check_named_value(lua, builder, "named");
-    const NamedValue *before = find_named(builder->named.items, builder->named.count, named.name);
+    const NamedValue *before = named_find(&builder->named, named.name);
     if (before && before->value != named.value)
         return luaL_error(lua, "named: \"%s\" is the name of another value (line %d)", named.name,
                           before->where.line);
     if (!before)
-        vector_push(builder->module->arena, &builder->named, named);
+        named_add(builder->module->arena, &builder->named, named);
     // Equal computations are one value: it keeps its first name, the others still lead to it.
     if (!named.value->name)
         named.value->name = named.name;
@@ -169,15 +173,14 @@ static int script_output(lua_State *lua)
 {
     Builder *builder = builder_of(lua);
     NamedValue output = check_named_value(lua, builder, "output");
-    const NamedValue *before =
-        find_named(builder->outputs.items, builder->outputs.count, output.name);
+    const NamedValue *before = named_find(&builder->outputs, output.name);
     if (before)
         return luaL_error(lua, "output: \"%s\" is set already (line %d)", output.name,
                           before->where.line);
     if (strncmp(output.name, "tap.", 4) == 0)
         return luaL_error(lua, "output: \"%s\": names that begin with tap. are kept for taps",
                           output.name);
-    vector_push(builder->module->arena, &builder->outputs, output);
+    named_add(builder->module->arena, &builder->outputs, output);
     graph_add_output(builder->graph, output.name, output.value);
     return 0;
 }
@@ -187,14 +190,16 @@ static int script_output(lua_State *lua)
 static const char *check_state_name(lua_State *lua, Builder *builder, int index)
 {
     const char *name = check_name(lua, builder, "kv_state", index);
-    for (int32_t i = 0; i < builder->module->states.count; i++)
-        if (strcmp(builder->module->states.items[i]->name, name) == 0)
-            luaL_error(lua, "kv_state: there is a state \"%s\" already", name);
+    if (name_index_find(&builder->state_positions, name) >= 0)
+        luaL_error(lua, "kv_state: there is a state \"%s\" already", name);
     return name;
 }
 
 static void push_state(lua_State *lua, Builder *builder, State *state)
 {
+    Module *module = builder->module;
+    name_index_append(module->arena, &builder->state_positions, state->name,
+                      module->states.count - 1);
     push_value(lua, graph_state(builder->graph, state));
 }
 

@@ -92,6 +92,8 @@ static Placement place(Block *blocks, int32_t count)
     return placement;
 }
 
+static int searched_sets;
+
 static double check_set(Block *blocks, int32_t count)
 {
     Placement placement = place(blocks, count);
@@ -105,6 +107,11 @@ static double check_set(Block *blocks, int32_t count)
     ck_assert_int_eq(placement.peak, end);
     ck_assert_int_eq(placement.bound, most_alive(blocks, count));
     ck_assert_int_ge(placement.peak, placement.bound);
+    ck_assert_int_ge(placement.quick_peak, placement.peak);
+    // It searches where it must, and only there.
+    bool missed = placement.quick_peak - placement.bound > placement.bound / 50;
+    ck_assert_int_eq(placement.searched > 0, missed);
+    searched_sets += missed;
     return (double)placement.peak / (double)placement.bound;
 }
 
@@ -128,6 +135,7 @@ START_TEST(random_sets_stay_near_their_bound)
         within, SETS, kind_within[0], kind_within[1], kind_within[2], worst, worst_set);
     fflush(stdout); // a failed assertion ends the process without it
     ck_assert_int_ge(within, SETS * 95 / 100);
+    ck_assert_int_ge(searched_sets, 10);
 }
 END_TEST
 
