@@ -18,7 +18,7 @@
 
 typedef Vector(float) Floats;
 
-enum { REQUIRED_GRAPHS = 300, PLANNED_GRAPHS = 1000, PATTERNS_MANY = 40 };
+enum { REQUIRED_GRAPHS = 300, PLANNED_GRAPHS = 1000, PATTERNS_MANY = 120 };
 
 // One graph on its way through the passes.
 typedef struct Run {
@@ -49,6 +49,7 @@ static void fail(Run *run, const char *pass, const char *format, ...)
              (unsigned long long)run->seed);
     printf("FAIL seed %llu, pass %s: %s; the graph before it: %s\n", (unsigned long long)run->seed,
            pass, reason, path);
+    fflush(stdout); // the first is enough for some
     FILE *file = fopen(path, "w");
     if (!file || fputs(run->before.bytes ? run->before.bytes : "", file) < 0)
         perror(path);
