@@ -55,10 +55,11 @@ typedef struct Line {
     bool row_local; // a thread that runs a tile reads and writes rows of its own only
 } Line;
 
-static void copy_unquoted(char *out, const char *from, const char *end)
+static void copy_unquoted(char out[LINE_MAX_BYTES], const char *from, const char *end)
 {
+    const char *full = out + LINE_MAX_BYTES - 1;
     bool quoted = false;
-    for (; from < end; from++) {
+    for (; from < end && out < full; from++) {
         if (quoted && *from == '\\')
             from++;
         else if (*from == '"')
@@ -116,8 +117,8 @@ static bool read_node(Line *line)
     *operands = '\0';
     line->op = op_from_name(right);
     line->operand_count = read_list(operands + 1, line->operands, NULL);
-    line->row_local = row->split == SPLIT_TOKENS && (op_table[line->op].traits & OP_ROWWISE);
-    return true;
+    line->row_local = row->split == SPLIT_TOKENS && (op_table[row->op].traits & OP_ROWWISE);
+    return line->op == row->op;
 }
 
 // --- lives

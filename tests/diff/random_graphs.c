@@ -5,9 +5,10 @@
 //
 //   random_graphs [COUNT [FIRST_SEED]]
 //
-// Prints how often each op, pass and rule was met. A failure names seed and pass, and the text
-// before that pass goes to random_SEED.ir in the folder named by OUT (default: the current one).
-// With 300 graphs or more every op and rule must have been met ten times.
+// Then 1,000 larger graphs that are only planned. Prints a histogram of what was met (tally.h);
+// with 300 graphs or more all of it must have been met ten times. A failure names seed and pass,
+// and the text before that pass goes to random_SEED.ir in the folder named by OUT (default: the
+// current one).
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -148,7 +149,7 @@ static void check_memory(Run *run, const Text *text, Nearness *nearness)
     MemoryFigures figures;
     const char *wrong = memory_check(text->bytes, &figures);
     if (wrong)
-        fail(run, "memplan", "@%s", wrong);
+        fail(run, "memplan", "%s", wrong);
     else
         tally_memory(nearness, &figures, run->seed);
 }

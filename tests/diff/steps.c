@@ -70,9 +70,8 @@ void generate_steps(uint64_t seed, const Module *module, Steps *steps)
         add_step(steps, &chance, 1, &seq);
     }
     for (int32_t seq = 0; seq < SEQUENCES; seq++)
-        if (steps->length[seq] <= PAGE_TOKENS) // a page that a sequence does not have
-            steps->table[seq * PAGES + 1] =
-                chance_in(&chance, 50) ? -1 : steps->table[seq * PAGES + 1];
+        if (steps->length[seq] <= PAGE_TOKENS && chance_in(&chance, 50))
+            steps->table[seq * PAGES + 1] = -1; // a page that the sequence does not have
 }
 
 // --- weights
