@@ -50,7 +50,7 @@ typedef struct Line {
     char text[LINE_MAX_BYTES];                         // without what stands in quotes
     int32_t results[VALUES_MAX], operands[VALUES_MAX]; // numbers; 0: not a computed value
     int32_t result_count, operand_count;
-    const char *places[VALUES_MAX]; // from the @ on
+    char *types[VALUES_MAX]; // with their places
     Op op;
     bool row_local; // a thread that runs a tile reads and writes rows of its own only
 } Line;
@@ -76,18 +76,24 @@ static int32_t number_after_percent(const char *at)
     return at && isdigit((unsigned char)at[1]) ? (int32_t)atol(at + 1) : 0;
 }
 
-static int32_t read_list(char *text, int32_t *numbers, const char **places)
+static int32_t split_list(char *text, char *parts[VALUES_MAX])
 {
     int32_t count = 0;
-    for (char *next, *at = text; at && count < VALUES_MAX; at = next, count++) {
+    for (char *next, *at = text; at && count < VALUES_MAX; at = next) {
         next = strstr(at, ", ");
         if (next)
             *next = '\0', next += 2;
-        if (places)
-            places[count] = strchr(at, '@');
-        else
-            numbers[count] = number_after_percent(at);
+        parts[count++] = at;
     }
+    return count;
+}
+
+static int32_t read_numbers(char *text, int32_t numbers[VALUES_MAX])
+{
+    char *parts[VALUES_MAX];
+    int32_t count = split_list(text, parts);
+    for (int32_t i = 0; i < count; i++)
+        numbers[i] = number_after_percent(parts[i]);
     return count;
 }
 
@@ -100,8 +106,9 @@ static bool read_node(Line *line)
         return false;
     if (right) {
         *types = *right = '\0';
-        line->result_count = read_list(line->text, line->results, NULL);
-        read_list(types + 3, NULL, line->places);
+        line->result_count = read_numbers(line->text, line->results);
+        if (split_list(types + 3, line->types) != line->result_count)
+            return false;
         right += 3;
     } else {
         right = line->text + strspn(line->text, " ");
@@ -116,7 +123,7 @@ static bool read_node(Line *line)
         return false;
     *operands = '\0';
     line->op = op_from_name(right);
-    line->operand_count = read_list(operands + 1, line->operands, NULL);
+    line->operand_count = read_numbers(operands + 1, line->operands);
     line->row_local = row->split == SPLIT_TOKENS && (op_table[row->op].traits & OP_ROWWISE);
     return line->op == row->op;
 }
@@ -156,8 +163,9 @@ static const char *take_place(Reader *reader, const Line *line, int32_t number, 
     return NULL;
 }
 
-static const char *make_value(Reader *reader, const Line *line, int32_t number, const char *place)
+static const char *make_value(Reader *reader, const Line *line, int32_t number, const char *type)
 {
+    const char *place = strchr(type, '@');
     if (number <= 0 || number >= reader->count || !place)
         return is_wrong("%%%d has no place", number);
     Life *life = &reader->lives[number];
@@ -191,7 +199,7 @@ static const char *read_line(Reader *reader, Line *line)
     for (int32_t i = 0; i < line->operand_count && !bad; i++)
         bad = line->operands[i] ? read_value(reader, line->operands[i], line->row_local) : NULL;
     for (int32_t i = 0; i < line->result_count && !bad; i++)
-        bad = make_value(reader, line, line->results[i], line->places[i]);
+        bad = make_value(reader, line, line->results[i], line->types[i]);
     return bad;
 }
 
