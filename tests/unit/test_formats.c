@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "graph/formats.h"
+#include "tests/unit/run_suite.h"
 
 static Arena arena;
 static Diag diag;
@@ -225,7 +226,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("formats");
     TCase *tests = tcase_create("formats");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, module_members);
@@ -236,10 +236,5 @@ int main(void)
     tcase_add_loop_test(tests, only_utf8_is_quoted, 0, sizeof strings / sizeof *strings);
     tcase_add_test(tests, equal_bytes_twice);
     tcase_add_test(tests, dot_nodes_and_edges);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("formats", tests);
 }

@@ -10,6 +10,7 @@
 #include "graph/decompose.h"
 #include "passes/eval.h"
 #include "passes/passes.h"
+#include "tests/unit/run_suite.h"
 
 enum { TOKENS = 11, SEQUENCES = 2, PAGES = 2, VOCABULARY = 48 };
 
@@ -472,7 +473,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("passes");
     TCase *tests = tcase_create("passes");
     tcase_add_loop_test(tests, every_pass_keeps_the_bits, 0, SETTING_COUNT);
     tcase_add_test(tests, quantised_activations_change_the_bits);
@@ -485,10 +485,5 @@ int main(void)
     tcase_add_test(tests, a_type_without_kernel_is_refused_by_name);
     tcase_add_test(tests, statistics_count_bytes_and_nodes);
     tcase_add_loop_test(tests, decomposition_means_the_same, 0, 5);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("passes", tests);
 }

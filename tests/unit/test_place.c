@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "passes/place.h"
+#include "tests/unit/run_suite.h"
 
 enum { SETS = 1000, BLOCKS_MAX = 60, EPOCHS_MAX = 40 };
 
@@ -183,17 +184,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("place");
     TCase *tests = tcase_create("place");
     tcase_add_test(tests, random_sets_stay_near_their_bound);
     tcase_add_test(tests, no_blocks_need_nothing);
     tcase_add_test(tests, bytes_are_used_again_only_after_the_last_epoch);
     tcase_add_test(tests, a_chain_of_layers_meets_the_bound);
     tcase_add_test(tests, places_are_a_function_of_the_blocks);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("place", tests);
 }

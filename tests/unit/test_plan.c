@@ -10,6 +10,7 @@
 #include "runtime/session.h"
 #include "runtime/weights.h"
 #include "runtime/weights_file.h"
+#include "tests/unit/run_suite.h"
 #include "tests/unit/small_plan.h"
 
 typedef struct Bytes {
@@ -782,7 +783,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, test_written_plan_reads_back);
@@ -811,10 +811,5 @@ int main(void)
     tcase_add_test(tests, test_weights_keys_without_files_are_refused);
     tcase_add_test(tests, test_parts_of_killed_writers_are_taken_over);
     tcase_add_test(tests, test_listing_shows_steps);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("plan", tests);
 }
