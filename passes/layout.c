@@ -28,8 +28,8 @@ static Cost reader_cost(const Use *use, Layout layout, const KernelRow *row, int
 {
     Node *node = use->user;
     if (node->op == OP_matmul)
-        return cost_matmul(node, (int32_t)(use - node->operands),
-                           node->operands[0].value->dtype, layout, row, tokens);
+        return cost_matmul(node, (int32_t)(use - node->operands), node->operands[0].value->dtype,
+                           layout, row, tokens);
     Layout before = use->value->layout;
     use->value->layout = layout;
     Cost cost = cost_node(node, row, tokens);
@@ -78,8 +78,7 @@ static void explain_alternative(PassContext *context, Weight *weight, Layout lay
     text_print(&line, "%s: %s: ", weight->name, layout_table[layout].name);
     if (one->without_kernel) {
         KernelQuery query = reader_query(context, one->without_kernel, weight->dtype, layout);
-        text_print(&line, "no kernel for ");
-        query_print(&line, &query);
+        no_kernel_print(&line, &query);
         text_print(&line, " (%s)", node_place(one->without_kernel, context->scratch));
     } else {
         int64_t rows = weight->shape.dims[0].constant, columns = weight->shape.dims[1].constant;

@@ -130,8 +130,7 @@ static void print_refusal(const PassContext *context, const Node *node, DType ac
             return;
         }
         if (!kernel_find(&query)) {
-            text_print(out, "no kernel for ");
-            query_print(out, &query);
+            no_kernel_print(out, &query);
             return;
         }
     }
@@ -141,16 +140,21 @@ static void print_refusal(const PassContext *context, const Node *node, DType ac
 static void explain_alternative(PassContext *context, const Node *node, DType alternative,
                                 DType chosen, DType quantised)
 {
-    const char *weights = dtype_table[node->operands[1].value->dtype].name;
+    const Value *weight = node->operands[1].value;
     Text line = {0};
     TokenCost cost, other;
-    text_print(&line, "%s for weights of %s: ", dtype_table[alternative].name, weights);
+    text_print(&line, "%s: %s for weights of %s: ",
+               weight->kind == VALUE_WEIGHT ? weight->weight->name : "computed weights",
+               dtype_table[alternative].name, dtype_table[weight->dtype].name);
     if (matmul_cost(context, node, alternative, &cost))
-        text_print(&line, "%.0f bytes, %.0f operations, %.1f ns a token of each phase: ",
-                   cost.bytes, cost.operations, cost.ns);
+        text_print(&line,
+                   "%.0f bytes, %.0f operations, %.1f ns a token of each phase: ", cost.bytes,
+                   cost.operations, cost.ns);
+    else if (alternative == DTYPE_f32)
+        text_print(&line, "no kernel on target %s: ", target_names[context->target]);
     if (alternative == chosen && chosen == DTYPE_f32)
-        text_print(&line, quantised == DTYPE_f32 ? "chosen: the weights are not quantised"
-                                                 : "chosen");
+        text_print(&line,
+                   quantised == DTYPE_f32 ? "chosen: the weights are not quantised" : "chosen");
     else if (alternative == chosen)
         text_print(&line, "chosen: the weights are quantised in blocks of %d",
                    dtype_table[chosen].block_elements);

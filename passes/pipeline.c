@@ -149,9 +149,9 @@ static void print_set(Text *out, uint32_t set)
         }
 }
 
-void query_print(Text *out, const KernelQuery *query)
+void no_kernel_print(Text *out, const KernelQuery *query)
 {
-    text_print(out, "%s of ", op_table[query->op].name);
+    text_print(out, "no kernel for %s of ", op_table[query->op].name);
     print_set(out, query->inputs);
     if (query->stored) {
         text_print(out, query->inputs ? " with stored " : "stored ");

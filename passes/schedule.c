@@ -76,6 +76,60 @@ static const Node *must_wait_for(const Node *node, int32_t epoch)
     return NULL;
 }
 
+static bool touches(const Node *node, const Value *value, bool *writes)
+{
+    for (int32_t i = 0; i < node->operand_count; i++)
+        if (node->operands[i].value == value) {
+            *writes = writes_operand(node, &node->operands[i]);
+            return true;
+        }
+    return false;
+}
+
+// "reads %4, which other threads wrote": what a node needs of a node that it must wait for.
+static void print_need(Text *out, const Node *node, const Node *other)
+{
+    for (int32_t i = 0; i < node->operand_count; i++) {
+        const Value *value = node->operands[i].value;
+        bool writes = writes_operand(node, &node->operands[i]), wrote = false;
+        if (value_producer(value) == other)
+            wrote = true;
+        else if (value->kind != VALUE_STATE || !touches(other, value, &wrote) || !(writes || wrote))
+            continue;
+        text_print(out, "%s %s", writes ? "writes" : "reads",
+                   value->kind == VALUE_STATE ? "state " : "");
+        value_print(out, value);
+        if (value->kind == VALUE_RESULT && value->name)
+            text_print(out, " \"%s\"", value->name);
+        text_print(out, ", which other threads %s", wrote ? "wrote" : "read");
+        return;
+    }
+}
+
+// A line for each barrier, once order and epochs (marks) are final.
+static void explain_barriers(PassContext *context, Graph *graph)
+{
+    static const char *const splits[] = {[SPLIT_NONE] = "one tile",
+                                         [SPLIT_TOKENS] = "tokens",
+                                         [SPLIT_ROWS] = "rows",
+                                         [SPLIT_GROUPS] = "groups"};
+    if (!context->explain)
+        return;
+    graph_number(graph);
+    for (const Node *node = graph->first; node; node = node->next) {
+        if (!node->barrier_before)
+            continue;
+        const Node *other = must_wait_for(node, node->mark - 1);
+        Text need = {0};
+        print_need(&need, node, other);
+        pass_explain(context, "barrier", node, "@%s %s waits for %s (%s): %s (%s -> %s)",
+                     graph->name, op_table[node->op].name, op_table[other->op].name,
+                     node_place(other, context->scratch), need.bytes, splits[row_of(other)->split],
+                     splits[row_of(node)->split]);
+        text_free(&need);
+    }
+}
+
 static void schedule_graph(PassContext *context, Graph *graph)
 {
     for (Node *node = graph->first; node; node = node->next)
@@ -87,11 +141,10 @@ static void schedule_graph(PassContext *context, Graph *graph)
         if (other) {
             epoch++;
             context->matches++;
-            pass_explain(context, "barrier", node, "@%s %s waits for %s", graph->name,
-                         op_table[node->op].name, op_table[other->op].name);
         }
         node->mark = epoch;
     }
+    explain_barriers(context, graph);
 }
 
 bool pass_schedule(PassContext *context)

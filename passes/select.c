@@ -4,14 +4,13 @@
 
 static bool fail_no_kernel(PassContext *context, const Node *node, const KernelQuery *query)
 {
-    Text asked = {0};
-    query_print(&asked, query);
+    Text missing = {0};
+    no_kernel_print(&missing, query);
     Where where = {0};
     if (node->locations.count)
         where = (Where){node->locations.items[0].file, node->locations.items[0].line, 0};
-    diag_fail(context->diag, where, "no kernel for %s; try another weight type or --act=f32",
-              asked.bytes);
-    text_free(&asked);
+    diag_fail(context->diag, where, "%s; try another weight type or --act=f32", missing.bytes);
+    text_free(&missing);
     return false;
 }
 
