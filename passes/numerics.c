@@ -13,17 +13,13 @@
 
 #include "passes/cost.h"
 
-// The type that suits weights of a type, f32 for weights that are not quantised.
+// The type that suits weights of a type, f32 for weights that are not quantised. Its blocks are as
+// long as theirs, so that rows of them are always whole.
 static DType suited(DType weights)
 {
     if (dtype_table[weights].kind != DTYPE_KIND_QUANT)
         return DTYPE_f32;
     return dtype_table[weights].block_elements == 256 ? DTYPE_q8k : DTYPE_q8;
-}
-
-static bool whole_blocks(DType act, int64_t columns)
-{
-    return columns % dtype_table[act].block_elements == 0;
 }
 
 static KernelQuery matmul_query(Target target, DType input, DType stored, uint32_t layouts)
@@ -41,11 +37,11 @@ static bool catalogue_has(Target target, DType input, DType stored)
     return kernel_find(&query) != NULL;
 }
 
-DType numerics_activation(const Module *module, Target target, DType dtype, int64_t columns)
+DType numerics_activation(const Module *module, Target target, DType dtype)
 {
     DType act = suited(dtype);
     bool may = module->options.act_auto && module->options.opt > 0;
-    return may && whole_blocks(act, columns) && catalogue_has(target, act, dtype) ? act : DTYPE_f32;
+    return may && catalogue_has(target, act, dtype) ? act : DTYPE_f32;
 }
 
 // The quantise node of a value, made if there is none yet; it stands before `before`.
@@ -100,9 +96,7 @@ static bool matmul_cost(const PassContext *context, const Node *node, DType inpu
 {
     *cost = (TokenCost){0};
     for (int32_t i = 1; i < node->operand_count; i++) {
-        const Value *weight = node->operands[i].value;
-        if (!whole_blocks(input, weight->shape.dims[1].constant) ||
-            !add_weight_cost(context, node, i, input, cost))
+        if (!add_weight_cost(context, node, i, input, cost))
             return false;
     }
     return true;
@@ -118,15 +112,9 @@ static void print_refusal(const PassContext *context, const Node *node, DType ac
     }
     for (int32_t i = 1; i < node->operand_count; i++) {
         const Value *weight = node->operands[i].value;
-        int64_t columns = weight->shape.dims[1].constant;
         KernelQuery query = matmul_query(context->target, act, weight->dtype, 0);
         if (suited(weight->dtype) != act) {
             text_print(out, "another weight of the matmul is %s", dtype_table[weight->dtype].name);
-            return;
-        }
-        if (!whole_blocks(act, columns)) {
-            text_print(out, "%lld columns are not whole blocks of %d", (long long)columns,
-                       dtype_table[act].block_elements);
             return;
         }
         if (!kernel_find(&query)) {
@@ -184,8 +172,7 @@ static void decide_matmul(PassContext *context, Node *node)
     Value *x = node->operands[0].value;
     for (int32_t i = 1; i < node->operand_count; i++) {
         const Value *weight = node->operands[i].value;
-        DType wanted = numerics_activation(context->module, context->target, weight->dtype,
-                                           weight->shape.dims[1].constant);
+        DType wanted = numerics_activation(context->module, context->target, weight->dtype);
         if (act != DTYPE_COUNT && act != wanted)
             wanted = DTYPE_f32; // merge keeps such weights apart; a script may still join them
         act = wanted;
