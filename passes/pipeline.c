@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -136,12 +135,11 @@ void pass_explain(PassContext *context, const char *rule, const Node *node, cons
         return;
     text_print(context->explain, "%s %s: %s: ", pass_table[context->pass].name, rule,
                node_place(node, context->scratch));
-    char line[256];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    text_vprint(context->explain, format, arguments);
     va_end(arguments);
-    text_print(context->explain, "%s\n", line);
+    text_append(context->explain, "\n", 1);
 }
 
 KernelQuery node_query(const Node *node, Target target)
@@ -162,4 +160,31 @@ KernelQuery node_query(const Node *node, Target target)
         }
     }
     return query;
+}
+
+static void print_set(Text *out, uint32_t set)
+{
+    const char *separator = "";
+    for (int dtype = 0; dtype < DTYPE_COUNT; dtype++)
+        if (set >> dtype & 1u) {
+            text_print(out, "%s%s", separator, dtype_table[dtype].name);
+            separator = "+";
+        }
+}
+
+void no_kernel_print(Text *out, const KernelQuery *query)
+{
+    text_print(out, "no kernel for %s of ", op_table[query->op].name);
+    print_set(out, query->inputs);
+    if (query->stored) {
+        text_print(out, query->inputs ? " with stored " : "stored ");
+        print_set(out, query->stored);
+    }
+    if (query->epilogue != EPILOGUE_none)
+        text_print(out, " with epilogue %s", epilogue_names[query->epilogue]);
+    if (query->post != DTYPE_f32)
+        text_print(out, " to %s", dtype_table[query->post].name);
+    if (!query->inputs && !query->stored && query->post == DTYPE_f32)
+        text_print(out, "these types");
+    text_print(out, " on target %s", target_names[query->target]);
 }

@@ -52,7 +52,7 @@ static const Module *must_parse(const char *ir)
 
 static const cJSON *parsed(const Module *module)
 {
-    module_print_json(module, &text);
+    module_print_json(module, NULL, &text);
     json = cJSON_ParseWithOpts(text.bytes, NULL, true);
     ck_assert_msg(json, "not JSON: %s", text.bytes);
     return json;
@@ -195,8 +195,8 @@ START_TEST(equal_bytes_twice)
 {
     Text again = {0};
     const Module *module = must_parse(planned);
-    module_print_json(module, &text);
-    module_print_json(module, &again);
+    module_print_json(module, NULL, &text);
+    module_print_json(module, NULL, &again);
     ck_assert_str_eq(text.bytes, again.bytes);
     text_free(&again);
 }
