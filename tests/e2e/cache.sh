@@ -118,7 +118,7 @@ done
 cached --target=avx2 >"$work/path" &
 waiter=$!
 sleep 0.3
-[ ! -e "$plan" ] && kill -0 $waiter || fail "weights that another process writes are not waited for"
+[ ! -e "$plan" ] && kill -0 $waiter || fail "weights that another one writes are not waited for"
 { kill -KILL $holder && wait $holder; } 2>/dev/null
 wait $waiter
 [ "$(cat "$work/path")" = "$plan" ] || fail "a writer that was killed holds up the next one"
@@ -196,7 +196,8 @@ exec 9>&-
 wait $runner || fail "the run whose cache was cleared: $(head -n 1 "$work/run.err")"
 [[ $expected == "$(cat "$work/reply")"* ]] || fail "the run says: $(cat "$work/reply")"
 GRAPHC_CACHE_BYTES=0 graphc --cache=prune
-[ ! -e "$plan" ] && [ ! -e "$weights" ] || fail "nothing is in use, yet prune leaves $(ls "$folder")"
+[ ! -e "$plan" ] && [ ! -e "$weights" ] ||
+    fail "nothing is in use, yet prune leaves $(ls "$folder")"
 
 # --- folders that cannot be made or written
 
