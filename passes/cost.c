@@ -20,34 +20,30 @@ const Machine machine_table[TARGET_COUNT] = {
 
 enum { EXP_OPERATIONS = 20, SILU_OPERATIONS = EXP_OPERATIONS + 3 };
 
-// Operations an element: of operand 0 if the step computed it, else of the result. Ops that only
-// move have none; those of matmul (a weight's element and token) and attention (an element of a
-// key and of a value, a query head and token) multiply and add.
+// Operations an element (of operand 0 if the step computed it, else of the result) of ops that take
+// more than one; those that only move take none. Of matmul: for an element of a weight and a token;
+// of attention: for an element of a key and of a value, a query head and a token.
 static const int32_t op_operations[OP_COUNT] = {
-    [OP_embed] = 1,
-    [OP_add] = 1,
-    [OP_sub] = 1,
-    [OP_mul] = 1,
-    [OP_div] = 1,
-    [OP_neg] = 1,
     [OP_exp] = EXP_OPERATIONS,
-    [OP_sqrt] = 1,
-    [OP_reciprocal] = 1,
     [OP_silu] = SILU_OPERATIONS,
-    [OP_reduce_sum] = 1,
-    [OP_reduce_max] = 1,
     [OP_matmul] = 2,
     [OP_rms_norm] = 4,
     [OP_softmax] = EXP_OPERATIONS + 4,
     [OP_swiglu] = SILU_OPERATIONS + 1,
     [OP_rope_table] = EXP_OPERATIONS,
     [OP_rope] = 3,
-    [OP_kv_store] = 1,
     [OP_attention] = 4,
     [OP_quantise] = 4,
     [OP_add_rms_norm] = 5,
     [OP_rope_qk_store] = 3,
 };
+
+static int32_t operations_of(Op op)
+{
+    if (op_table[op].traits & OP_MOVES)
+        return 0;
+    return op_operations[op] ? op_operations[op] : 1;
+}
 
 int64_t cost_tokens(const Graph *graph)
 {
@@ -162,7 +158,7 @@ static double count_operations(const Node *node, const Sizes *sizes)
     if (counted->kind != VALUE_RESULT && node->result_count)
         counted = node->results[0];
     return (double)(value_rows(counted, sizes) * value_columns(counted, sizes)) *
-           op_operations[node->op];
+           operations_of(node->op);
 }
 
 static Cost timed(Cost cost, const KernelRow *row)
