@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What --mem and --dry-run say of memory is what a run takes: the resident set, with all weights
 # touched and the context full, is the prediction within 2 % and 8 MB (the program, its libraries
-# and the tokenizer are not predicted), whether a plan carries its weights or makes them. --mem's four forms tell one story; --diff exits like diff.
+# and the tokenizer are not predicted), whether a plan carries its weights or makes them. --mem's
+# four forms tell one story; --diff exits like diff.
 . tests/e2e/common.bash
 
 member() { # name: a number of the JSON object on stdin

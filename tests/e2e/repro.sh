@@ -14,7 +14,8 @@ bundle() { # name, expected status, arguments of graphc
     graphc --repro="$work/$name" "$@" >"${given[0]}" 2>"${given[1]}"
     status=$?
     [ $status = "$wanted" ] || fail "$name: exit status $status: $(head -n 3 "${given[1]}")"
-    grep -q "^repro: $work/$name is the bundle" "${given[1]}" || fail "$name: the bundle is not told"
+    grep -q "^repro: $work/$name is the bundle" "${given[1]}" ||
+        fail "$name: the bundle is not told"
     grep -qF -- "--repro=$work/$name" "$work/$name/about.txt" || fail "$name: no command"
     mv "$work/$name" "$work/moved-$name"
     replays "$name" "$wanted"
@@ -62,7 +63,8 @@ grep -q 'no model is called' "$work/moved-script/result.txt" || fail 'script: no
 # A pass that fails: the last stage is what it was given.
 graphc --dump=merge --stop-after=merge "$tiny" | sed '/ffn_down/s/q8_0/q4_1/g' >"$work/bad.ir"
 bundle pass 1 --dump "$work/bad.ir"
-stages pass | tail -n 1 | grep -qx layout || fail "pass: the last stage is $(stages pass | tail -n 1)"
+last=$(stages pass | tail -n 1)
+[ "$last" = layout ] || fail "pass: the last stage is $last"
 head -c 1000 "$tiny" >"$work/cut.gguf"
 bundle unread 1 --dump "$work/cut.gguf"
 
