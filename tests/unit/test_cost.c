@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "passes/cost.h"
+#include "tests/unit/run_suite.h"
 
 static const char text[] =
     "module \"m\" level=built target=ref kv=f16 batch=8 page=32\n"
@@ -163,7 +164,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("cost");
     TCase *cases = tcase_create("cost");
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, steps);
@@ -172,10 +172,5 @@ int main(void)
     tcase_add_test(cases, matmul_of_256);
     tcase_add_test(cases, several_weights);
     tcase_add_test(cases, token_of_two_phases);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("cost", cases);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "passes/passes.h"
+#include "tests/unit/run_suite.h"
 
 enum { GRAPHS = 200, NODES = 7 };
 
@@ -135,13 +136,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("schedule");
     TCase *tests = tcase_create("schedule");
     tcase_add_test(tests, no_order_needs_fewer_barriers);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("schedule", tests);
 }
