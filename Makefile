@@ -70,7 +70,7 @@ HARNESS = $(call objects,$(filter-out $(wildcard tests/*/test_*.c),\
                            $(wildcard tests/unit/*.c tests/kernels/*.c)))
 # Tests that start threads: those that include a part of the runtime which does.
 THREAD_TESTS = $(patsubst %.c,$(BUILD)/%,$(shell grep -lE \
-                 '"runtime/(pool|exec|session|weights|plan)\.h"' tests/unit/test_*.c 2>/dev/null))
+                 '"runtime/(pool|exec|session|weights|weights_file|plan)\.h"' tests/unit/test_*.c 2>/dev/null))
 FUZZERS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 say = $(if $(V),,@printf '%s %s\n' $(1) $(2))

@@ -234,7 +234,7 @@ static void print_locations(Text *out, const Node *node)
     text_print(out, "]");
 }
 
-static void print_node(Text *out, const Node *node)
+static void print_node(Text *out, const Node *node, JsonNote *note)
 {
     text_print(out, "{\"op\": \"%s\"", op_table[node->op].name);
     print_operands(out, node);
@@ -246,6 +246,8 @@ static void print_node(Text *out, const Node *node)
     }
     if (node->barrier_before)
         text_print(out, ", \"barrier\": true");
+    if (note)
+        note(node, out);
     print_locations(out, node);
     text_print(out, "}");
 }
@@ -264,7 +266,7 @@ static void print_outputs(Text *out, const Graph *graph)
     }
 }
 
-static void print_graph(Text *out, Graph *graph)
+static void print_graph(Text *out, Graph *graph, JsonNote *note)
 {
     graph_number(graph);
     text_print(out, "{");
@@ -278,7 +280,7 @@ static void print_graph(Text *out, Graph *graph)
     text_print(out, ", \"nodes\": [");
     for (const Node *node = graph->first; node; node = node->next) {
         text_print(out, node == graph->first ? "\n   " : ",\n   ");
-        print_node(out, node);
+        print_node(out, node, note);
     }
     text_print(out, "],\n  \"outputs\": [");
     print_outputs(out, graph);
@@ -309,7 +311,7 @@ static void print_module_members(Text *out, const Module *module)
     }
 }
 
-void module_print_json(const Module *module, Text *out)
+void module_print_json(const Module *module, JsonNote *note, Text *out)
 {
     print_module_members(out, module);
     text_print(out, ",\n \"weights\": [");
@@ -325,7 +327,7 @@ void module_print_json(const Module *module, Text *out)
     text_print(out, "],\n \"graphs\": [");
     for (int32_t i = 0; i < module->graphs.count; i++) {
         text_print(out, i ? ",\n  " : "\n  ");
-        print_graph(out, module->graphs.items[i]);
+        print_graph(out, module->graphs.items[i], note);
     }
     text_print(out, "]}\n");
 }

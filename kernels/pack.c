@@ -50,17 +50,18 @@ static float bf16_to_f32(uint16_t value)
 
 // The file's Q6_K block: low nibbles [128], upper bit pairs [64], i8 subscale [16], f16 scale. In
 // each half of 128, 32 bytes of bit pairs and 64 of nibbles hold k = l, l+32, l+64, l+96 for l = 0
-// … 31.
-static void q6_k_quants(const uint8_t *block, uint8_t quants[256])
+// … 31. Four numbers at a time: quads[i] holds k = 4i … 4i+3.
+static void q6_k_quads(const uint8_t *block, uint32_t quads[64])
 {
     for (int half = 0; half < 2; half++) {
-        const uint8_t *low = block + half * 64, *high = block + 128 + half * 32;
-        uint8_t *out = quants + half * 128;
-        for (int l = 0; l < 32; l++) {
-            out[l] = (uint8_t)((low[l] & 15) | (high[l] & 3) << 4);
-            out[l + 32] = (uint8_t)((low[l + 32] & 15) | (high[l] >> 2 & 3) << 4);
-            out[l + 64] = (uint8_t)((low[l] >> 4) | (high[l] >> 4 & 3) << 4);
-            out[l + 96] = (uint8_t)((low[l + 32] >> 4) | (high[l] >> 6) << 4);
+        uint32_t low[16], high[8], *out = quads + half * 32;
+        memcpy(low, block + half * 64, sizeof low);
+        memcpy(high, block + 128 + half * 32, sizeof high);
+        for (int i = 0; i < 8; i++) {
+            out[i] = (low[i] & 0x0f0f0f0f) | (high[i] & 0x03030303) << 4;
+            out[i + 8] = (low[i + 8] & 0x0f0f0f0f) | (high[i] >> 2 & 0x03030303) << 4;
+            out[i + 16] = (low[i] >> 4 & 0x0f0f0f0f) | (high[i] >> 4 & 0x03030303) << 4;
+            out[i + 24] = (low[i + 8] >> 4 & 0x0f0f0f0f) | (high[i] >> 6 & 0x03030303) << 4;
         }
     }
 }
@@ -109,10 +110,12 @@ static void q4_0_row(const uint8_t *block, int64_t columns, float *out)
 
 static void q6_k_row(const uint8_t *block, int64_t columns, float *out)
 {
+    uint32_t quads[64];
     uint8_t quants[256];
     for (int64_t b = 0; b < columns / 256; b++, block += Q6_K_BYTES, out += 256) {
         float scale = f16_to_f32(load_u16(q6_k_scale(block)));
-        q6_k_quants(block, quants);
+        q6_k_quads(block, quads);
+        memcpy(quants, quads, sizeof quants);
         for (int k = 0; k < 256; k++)
             out[k] = scale * (float)(int8_t)q6_k_subscales(block)[k / 16] * (float)(quants[k] - 32);
     }
@@ -137,18 +140,48 @@ void row_to_f32(DType dtype, const void *row, int64_t columns, float *out)
     }
 }
 
-// Floats: [k / group][rows][group] of `bytes` a number; group is 2 for bf16. A padding k is zero.
-static void pack_floats(const void *const *rows, int panel_rows, int bytes, int group,
-                        int64_t columns, uint8_t *out)
+// Units first … last-1 of each row, as [unit][row]. Inlined where its numbers are constants.
+static inline void pack_units(const uint8_t *const *rows, int panel_rows, size_t bytes,
+                              int64_t first, int64_t last, uint8_t *out)
 {
-    for (int64_t k = 0; k < (columns + group - 1) / group * group; k++)
-        for (int r = 0; r < panel_rows; r++) {
-            uint8_t *to = out + ((k / group * panel_rows + r) * group + k % group) * bytes;
-            if (rows[r] && k < columns)
-                memcpy(to, (const uint8_t *)rows[r] + k * bytes, (size_t)bytes);
+    for (int r = 0; r < panel_rows; r++) {
+        uint8_t *to = out + ((size_t)first * (size_t)panel_rows + (size_t)r) * bytes;
+        for (int64_t k = first; k < last; k++, to += (size_t)panel_rows * bytes) {
+            if (rows[r])
+                memcpy(to, rows[r] + (size_t)k * bytes, bytes);
             else
-                memset(to, 0, (size_t)bytes);
+                memset(to, 0, bytes);
         }
+    }
+}
+
+// So many units of a row at once that what is written stays in the first cache.
+enum { UNITS = 64 };
+
+static void pack_u16(const uint8_t *const *rows, int64_t units, uint8_t *out)
+{
+    for (int64_t k = 0; k < units; k += UNITS)
+        pack_units(rows, PANEL32, 2, k, k + UNITS < units ? k + UNITS : units, out);
+}
+
+static void pack_u32(const uint8_t *const *rows, int panel_rows, int64_t units, uint8_t *out)
+{
+    for (int64_t k = 0; k < units; k += UNITS) {
+        int64_t last = k + UNITS < units ? k + UNITS : units;
+        if (panel_rows == PANEL16)
+            pack_units(rows, PANEL16, 4, k, last, out);
+        else
+            pack_units(rows, PANEL32, 4, k, last, out);
+    }
+}
+
+// Pairs of bf16: [k / 2][row][2]. An odd row's last pair ends with zero.
+static void pack_bf16(const uint8_t *const *rows, int64_t columns, uint8_t *out)
+{
+    pack_u32(rows, PANEL32, columns / 2, out);
+    for (int r = 0; r < PANEL32 && columns % 2; r++)
+        store_u32(out + (columns / 2 * PANEL32 + r) * 4,
+                  rows[r] ? load_u16(rows[r] + (columns - 1) * 2) : 0);
 }
 
 static void pack_q8_0(const uint8_t *block, int r, uint8_t *quants)
@@ -167,22 +200,20 @@ static void pack_q4_0(const uint8_t *block, int r, uint8_t *quants)
 
 static void pack_q6_k(const uint8_t *block, int r, uint8_t *packed)
 {
-    uint8_t quants[256] = {0};
+    uint32_t quads[64] = {0}, low[32], high[16];
     if (block)
-        q6_k_quants(block, quants);
+        q6_k_quads(block, quads);
+    for (int i = 0; i < 32; i++)
+        low[i] = (quads[i] & 0x0f0f0f0f) | (quads[i + 32] & 0x0f0f0f0f) << 4;
+    for (int i = 0; i < 16; i++)
+        high[i] = (quads[i] >> 4 & 0x03030303) | (quads[i + 16] >> 4 & 0x03030303) << 2 |
+                  (quads[i + 32] >> 4 & 0x03030303) << 4 | (quads[i + 48] >> 4 & 0x03030303) << 6;
     for (int group = 0; group < 16; group++)
         packed[group * PANEL16 + r] = block ? q6_k_subscales(block)[group] : 0;
-    uint32_t quads[64];
-    memcpy(quads, quants, sizeof quads);
-    for (int j = 0; j < 32; j++)
-        store_u32(packed + Q6_LOW + j * LINE + r * 4,
-                  (quads[j] & 0x0f0f0f0f) | (quads[j + 32] & 0x0f0f0f0f) << 4);
-    for (int j = 0; j < 16; j++) {
-        uint32_t bits = 0;
-        for (int part = 0; part < 4; part++)
-            bits |= (quads[j + 16 * part] >> 4 & 0x03030303) << 2 * part;
-        store_u32(packed + Q6_HIGH + j * LINE + r * 4, bits);
-    }
+    for (int line = 0; line < 32; line++)
+        store_u32(packed + Q6_LOW + line * LINE + r * 4, low[line]);
+    for (int line = 0; line < 16; line++)
+        store_u32(packed + Q6_HIGH + line * LINE + r * 4, high[line]);
 }
 
 // One block of one row: its quants and the scale beside them. NULL is a block of zeros.
@@ -225,10 +256,11 @@ static void pack_pairs(DType dtype, const void *const *rows, int64_t columns, ui
 void pack_panel(DType dtype, Layout layout, const void *const *rows, int64_t columns, void *panel)
 {
     assert(layout_holds(layout, dtype) && columns % dtype_table[dtype].block_elements == 0);
+    const uint8_t *const *bytes = (const uint8_t *const *)rows;
     switch (layout) {
-    case LAYOUT_n16k1: pack_floats(rows, PANEL16, 4, 1, columns, panel); break;
-    case LAYOUT_n32k1: pack_floats(rows, PANEL32, 2, 1, columns, panel); break;
-    case LAYOUT_n32k2: pack_floats(rows, PANEL32, 2, 2, columns, panel); break;
+    case LAYOUT_n16k1: pack_u32(bytes, PANEL16, columns, panel); break;
+    case LAYOUT_n32k1: pack_u16(bytes, columns, panel); break;
+    case LAYOUT_n32k2: pack_bf16(bytes, columns, panel); break;
     case LAYOUT_n16k4: pack_pairs(dtype, rows, columns, panel); break;
     default:
         assert(layout == LAYOUT_plain);

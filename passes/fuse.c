@@ -17,16 +17,17 @@ bool pass_fuse(PassContext *context)
     return true;
 }
 
-static bool has_kernel(const PassContext *context, Op op, uint32_t inputs, uint32_t stored,
-                       DType post, Epilogue epilogue)
+// Whether there is a kernel for what a rule would make of `root`; says what is missing otherwise.
+static bool has_kernel(PassContext *context, RuleId rule, const Node *root,
+                       const KernelQuery *query)
 {
-    KernelQuery query = {.op = op,
-                         .target = context->target,
-                         .inputs = inputs,
-                         .stored = stored,
-                         .post = post,
-                         .epilogue = epilogue};
-    return kernel_find(&query) != NULL;
+    if (kernel_find(query))
+        return true;
+    Text reason = {0};
+    no_kernel_print(&reason, query);
+    rule_miss(context, rule, root, reason.bytes);
+    text_free(&reason);
+    return false;
 }
 
 // s = x + y; n = rms_norm(s, w)  ->  s, n = add_rms_norm(x, y, w): x and y are read once.
@@ -42,9 +43,12 @@ bool rule_add_rms_norm(PassContext *context, Node *root)
         return rule_miss(context, RULE_add_rms_norm, root, "the weight is computed after the sum");
     if (!shape_equal(&x->shape, &y->shape))
         return rule_miss(context, RULE_add_rms_norm, root, "the sum broadcasts an operand");
-    DType post = (DType)root->attributes.rms_norm.post;
-    if (!has_kernel(context, OP_add_rms_norm, DTYPE_SET(f32), 0, post, EPILOGUE_none))
-        return rule_miss(context, RULE_add_rms_norm, root, "no kernel for the target");
+    KernelQuery query = {.op = OP_add_rms_norm,
+                         .target = context->target,
+                         .inputs = DTYPE_SET(f32),
+                         .post = (DType)root->attributes.rms_norm.post};
+    if (!has_kernel(context, RULE_add_rms_norm, root, &query))
+        return false;
     Attributes attributes = op_default_attributes(OP_add_rms_norm);
     attributes.add_rms_norm.eps = root->attributes.rms_norm.eps;
     attributes.add_rms_norm.post = root->attributes.rms_norm.post;
@@ -201,7 +205,9 @@ bool rule_rope_qk_store(PassContext *context, Node *root)
     if (!keys)
         return rule_miss(context, rule, root, "no rotated k of the same matmul is stored before");
     Part q = rotated_query(qkv, &k);
-    if (!q.slice || !adjacent(q.slice, k.slice) || !adjacent(k.slice, v.slice) ||
+    if (!q.slice)
+        return rule_miss(context, rule, root, "no q of the same matmul goes to rope alone");
+    if (!adjacent(q.slice, k.slice) || !adjacent(k.slice, v.slice) ||
         q.slice->attributes.slice.begin != 0 ||
         v.slice->attributes.slice.end != qkv->shape.dims[1].constant)
         return rule_miss(context, rule, root, "q, k and v do not make up the matmul in this order");
@@ -221,28 +227,36 @@ bool rule_rope_qk_store(PassContext *context, Node *root)
         return rule_miss(context, rule, root, "q is read before v is stored");
     if (keys_touched_between(keys, root))
         return rule_miss(context, rule, root, "the keys are touched before v is stored");
-    if (!has_kernel(context, OP_rope_qk_store, DTYPE_SET(f32), 1u << root->operands[4].value->dtype,
-                    DTYPE_f32, EPILOGUE_none))
-        return rule_miss(context, rule, root, "no kernel for the target");
+    KernelQuery query = {.op = OP_rope_qk_store,
+                         .target = context->target,
+                         .inputs = DTYPE_SET(f32),
+                         .stored = 1u << root->operands[4].value->dtype};
+    if (!has_kernel(context, rule, root, &query))
+        return false;
     insert_rope_qk_store(root, keys, &q, &k);
     graph_remove(root);
     graph_remove(keys);
     return true; // what fed them is swept
 }
 
-// The two halves of one matmul whose weight is concat(gate, up).
-static Node *gate_up_matmul(const Node *root)
+// Finds the matmul whose two halves are gate and up; says why it is none that can be fused.
+static const char *gate_up_matmul(const Node *root, Node **matmul)
 {
+    const char *const no_halves = "gate and up are not the halves of one matmul";
     Node *gate = value_produced_by(root->operands[0].value, OP_slice);
     Node *up = value_produced_by(root->operands[1].value, OP_slice);
     if (!gate || !up || gate->operands[0].value != up->operands[0].value ||
-        gate->attributes.slice.begin != 0 || !adjacent(gate, up) ||
-        value_single_user(gate->results[0]) != root || value_single_user(up->results[0]) != root)
-        return NULL;
-    Node *matmul = value_produced_by(gate->operands[0].value, OP_matmul);
-    bool all = matmul && up->attributes.slice.end == matmul->results[0]->shape.dims[1].constant &&
-               value_use_count(matmul->results[0]) == 2;
-    return all && matmul->attributes.matmul.epilogue == EPILOGUE_none ? matmul : NULL;
+        gate->attributes.slice.begin != 0 || !adjacent(gate, up))
+        return no_halves;
+    *matmul = value_produced_by(gate->operands[0].value, OP_matmul);
+    if (!*matmul || up->attributes.slice.end != (*matmul)->results[0]->shape.dims[1].constant)
+        return no_halves;
+    if (value_single_user(gate->results[0]) != root || value_single_user(up->results[0]) != root ||
+        value_use_count((*matmul)->results[0]) != 2)
+        return "gate or up has a second use";
+    if ((*matmul)->attributes.matmul.epilogue != EPILOGUE_none)
+        return "the matmul has an epilogue already";
+    return (*matmul)->operand_count == 2 ? NULL : "gate and up have different types";
 }
 
 // swiglu(x·g', x·u')  ->  matmul(x, interleave(g, u)) {epilogue=swiglu}: gate and up never reach
@@ -250,11 +264,10 @@ static Node *gate_up_matmul(const Node *root)
 bool rule_swiglu_matmul(PassContext *context, Node *root)
 {
     const RuleId rule = RULE_swiglu_matmul;
-    Node *matmul = gate_up_matmul(root);
-    if (!matmul)
-        return rule_miss(context, rule, root, "gate and up are not the halves of one matmul");
-    if (matmul->operand_count != 2)
-        return rule_miss(context, rule, root, "gate and up have different types");
+    Node *matmul;
+    const char *reason = gate_up_matmul(root, &matmul);
+    if (reason)
+        return rule_miss(context, rule, root, reason);
     if (matmul->operands[1].value->kind != VALUE_WEIGHT)
         return rule_miss(context, rule, root, "the weights are cut or joined by ops");
     const Weight *weight = matmul->operands[1].value->weight;
@@ -264,9 +277,14 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
     if (recipe->children[0]->rows != recipe->children[1]->rows ||
         recipe->children[0]->rows % SWIGLU_INTERLEAVE)
         return rule_miss(context, rule, root, "rows of gate and up do not interleave evenly");
-    if (!has_kernel(context, OP_matmul, 1u << matmul->operands[0].value->dtype, 1u << weight->dtype,
-                    (DType)root->attributes.swiglu.post, EPILOGUE_swiglu))
-        return rule_miss(context, rule, root, "no kernel for the types and target");
+    KernelQuery query = {.op = OP_matmul,
+                         .target = context->target,
+                         .inputs = 1u << matmul->operands[0].value->dtype,
+                         .stored = 1u << weight->dtype,
+                         .post = (DType)root->attributes.swiglu.post,
+                         .epilogue = EPILOGUE_swiglu};
+    if (!has_kernel(context, rule, root, &query))
+        return false;
     Arena *arena = context->module->arena;
     Value *interleaved = rule_weight(
         context, root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
@@ -329,8 +347,8 @@ bool rule_quantise_post(PassContext *context, Node *root)
     KernelQuery query = node_query(node, context->target);
     query.post = type;
     query.layouts = 0;
-    if (!kernel_find(&query))
-        return rule_miss(context, rule, root, "no kernel for the types and target");
+    if (!has_kernel(context, rule, root, &query))
+        return false;
     *post = (int32_t)type;
     value->dtype = type;
     node_add_locations(node, root);

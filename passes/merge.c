@@ -7,12 +7,21 @@
 
 #include <string.h>
 
+// Why a matmul stays alone, NULL if it may be merged.
+static const char *alone(const Node *matmul)
+{
+    if (matmul->operand_count != 2)
+        return "it has several weights";
+    if (matmul->attributes.matmul.epilogue != EPILOGUE_none)
+        return "it has an epilogue";
+    if (matmul->operands[1].value->kind != VALUE_WEIGHT)
+        return "its weight is computed";
+    return value_use_count(matmul->operands[1].value) == 1 ? NULL : "its weight has a second use";
+}
+
 static bool mergeable(const Node *node)
 {
-    return node->op == OP_matmul && node->operand_count == 2 &&
-           node->attributes.matmul.epilogue == EPILOGUE_none &&
-           node->operands[1].value->kind == VALUE_WEIGHT &&
-           value_use_count(node->operands[1].value) == 1;
+    return node->op == OP_matmul && !alone(node);
 }
 
 static const char *weight_name(const Node *node)
@@ -106,42 +115,57 @@ static void merge_siblings(PassContext *context, int32_t count, Node *const *nod
 static DType activation_of(const PassContext *context, const Node *node)
 {
     const Value *weight = node->operands[1].value;
-    return numerics_activation(context->module, context->target, weight->dtype,
-                               weight->shape.dims[1].constant);
+    return numerics_activation(context->module, context->target, weight->dtype);
 }
 
-// Whether one kernel takes both weights' types with that activation.
-static bool one_kernel(const PassContext *context, const Node *a, const Node *b, DType act)
+// Why `other` cannot join `node` and the `count` matmuls of its group so far, printed to `why`;
+// false, and nothing, if it can.
+static bool keeps_apart(const PassContext *context, const Node *node, const Node *other,
+                        int32_t count, Text *why)
 {
-    uint32_t stored = 1u << a->operands[1].value->dtype | 1u << b->operands[1].value->dtype;
-    KernelQuery query = {
-        .op = OP_matmul, .target = context->target, .inputs = 1u << act, .stored = stored};
-    return kernel_find(&query) != NULL;
+    DType act = activation_of(context, node);
+    DType a = node->operands[1].value->dtype;
+    if (alone(other)) {
+        text_print(why, "%s", alone(other));
+        return true;
+    }
+    DType b = other->operands[1].value->dtype;
+    KernelQuery query = {.op = OP_matmul,
+                         .target = context->target,
+                         .inputs = 1u << act,
+                         .stored = 1u << a | 1u << b};
+    if (activation_of(context, other) != act)
+        text_print(why, "activations differ for %s and %s", dtype_table[a].name,
+                   dtype_table[b].name);
+    else if (!kernel_find(&query))
+        no_kernel_print(why, &query);
+    else if (count == OPERANDS_MAX - 1)
+        text_print(why, "%d matmuls are merged already", count);
+    return why->length > 0;
 }
 
 // The mergeable matmuls that read node's input, in program order (marks count it), node first.
 static int32_t find_siblings(PassContext *context, Node *node, Node *siblings[OPERANDS_MAX - 1])
 {
-    DType act = activation_of(context, node);
     int32_t count = 0;
+    Text why = {0};
     siblings[count++] = node;
     for (Use *use = node->operands[0].value->uses; use; use = use->next) {
         Node *other = use->user;
-        if (!other || other->mark <= node->mark || !mergeable(other) || &other->operands[0] != use)
+        if (!other || other->op != OP_matmul || other->mark <= node->mark ||
+            &other->operands[0] != use)
             continue;
-        bool same = activation_of(context, other) == act;
-        if (!same || !one_kernel(context, node, other, act)) {
-            pass_explain(context, "siblings", other, "missed: %s %s and %s",
-                         same ? "no kernel reads both" : "activations differ for",
-                         dtype_table[node->operands[1].value->dtype].name,
-                         dtype_table[other->operands[1].value->dtype].name);
-        } else if (count < OPERANDS_MAX - 1) {
-            int32_t at = count++;
-            for (; at > 1 && siblings[at - 1]->mark > other->mark; at--)
-                siblings[at] = siblings[at - 1];
-            siblings[at] = other;
+        why.length = 0;
+        if (keeps_apart(context, node, other, count, &why)) {
+            pass_explain(context, "siblings", other, "missed: %s", why.bytes);
+            continue;
         }
+        int32_t at = count++;
+        for (; at > 1 && siblings[at - 1]->mark > other->mark; at--)
+            siblings[at] = siblings[at - 1];
+        siblings[at] = other;
     }
+    text_free(&why);
     return count;
 }
 

@@ -4,8 +4,7 @@
 
 #include "passes/passes.h"
 
-// The type in which the activations of a matmul with weights of `dtype` and `columns` columns are
-// read: f32, q8 or q8k.
-DType numerics_activation(const Module *module, Target target, DType dtype, int64_t columns);
+// The type in which the activations of a matmul with weights of `dtype` are read: f32, q8 or q8k.
+DType numerics_activation(const Module *module, Target target, DType dtype);
 
 #endif

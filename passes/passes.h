@@ -50,6 +50,9 @@ typedef struct PassStatistics {
     bool ran;
     double milliseconds;
     int32_t nodes_before, nodes_after, matches;
+    // That a step of the largest T (one row asked for) writes to values and reads from them: each
+    // result once, and once for every reader. Not weights and states.
+    int64_t bytes_before, bytes_after;
 } PassStatistics;
 
 typedef struct PipelineOptions {
@@ -82,6 +85,8 @@ void pass_explain(PassContext *context, const char *rule, const Node *node, cons
     __attribute__((format(printf, 4, 5)));
 // What the catalogue is asked for a node: types, layouts (of weights laid out already), post.
 KernelQuery node_query(const Node *node, Target target);
+// "no kernel for matmul of q8 with stored q8_0 to q8 on target avx2".
+void no_kernel_print(Text *out, const KernelQuery *query);
 
 #define PASS(name, requires, ensures, least_opt, why) PassRun pass_##name;
 #include "passes/passes.def"

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -38,6 +37,27 @@ static int32_t module_nodes(const Module *module)
     return nodes;
 }
 
+static int64_t value_traffic(const Value *value, const int64_t symbols[SYMBOL_COUNT])
+{
+    return layout_bytes(value->dtype, value->layout, shape_rows(&value->shape, symbols),
+                        shape_columns(&value->shape, symbols)) *
+           (1 + value_use_count(value));
+}
+
+// The last graph is that of the largest T.
+static int64_t module_traffic(const Module *module)
+{
+    const int64_t symbols[SYMBOL_COUNT] = {module->options.batch, 1, 1, 1};
+    int64_t bytes = 0;
+    if (module->graphs.count == 0)
+        return 0;
+    const Graph *graph = module->graphs.items[module->graphs.count - 1];
+    for (const Node *node = graph->first; node; node = node->next)
+        for (int32_t i = 0; i < node->result_count; i++)
+            bytes += value_traffic(node->results[i], symbols);
+    return bytes;
+}
+
 static bool pass_is_due(const PassInfo *info, PassId pass, const Module *module,
                         const PipelineOptions *options)
 {
@@ -61,10 +81,12 @@ static bool run_one(Module *module, PassId pass, PipelineOptions *options, Diag 
                            .diag = diag};
     statistics->ran = true;
     statistics->nodes_before = module_nodes(module);
+    statistics->bytes_before = module_traffic(module);
     double begin = now_milliseconds();
     bool ok = info->run(&context);
     statistics->milliseconds = now_milliseconds() - begin;
     statistics->nodes_after = module_nodes(module);
+    statistics->bytes_after = module_traffic(module);
     statistics->matches = context.matches;
     arena_free(&scratch);
     if (!ok)
@@ -113,12 +135,11 @@ void pass_explain(PassContext *context, const char *rule, const Node *node, cons
         return;
     text_print(context->explain, "%s %s: %s: ", pass_table[context->pass].name, rule,
                node_place(node, context->scratch));
-    char line[256];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    text_vprint(context->explain, format, arguments);
     va_end(arguments);
-    text_print(context->explain, "%s\n", line);
+    text_append(context->explain, "\n", 1);
 }
 
 KernelQuery node_query(const Node *node, Target target)
@@ -139,4 +160,31 @@ KernelQuery node_query(const Node *node, Target target)
         }
     }
     return query;
+}
+
+static void print_set(Text *out, uint32_t set)
+{
+    const char *separator = "";
+    for (int dtype = 0; dtype < DTYPE_COUNT; dtype++)
+        if (set >> dtype & 1u) {
+            text_print(out, "%s%s", separator, dtype_table[dtype].name);
+            separator = "+";
+        }
+}
+
+void no_kernel_print(Text *out, const KernelQuery *query)
+{
+    text_print(out, "no kernel for %s of ", op_table[query->op].name);
+    print_set(out, query->inputs);
+    if (query->stored) {
+        text_print(out, query->inputs ? " with stored " : "stored ");
+        print_set(out, query->stored);
+    }
+    if (query->epilogue != EPILOGUE_none)
+        text_print(out, " with epilogue %s", epilogue_names[query->epilogue]);
+    if (query->post != DTYPE_f32)
+        text_print(out, " to %s", dtype_table[query->post].name);
+    if (!query->inputs && !query->stored && query->post == DTYPE_f32)
+        text_print(out, "these types");
+    text_print(out, " on target %s", target_names[query->target]);
 }

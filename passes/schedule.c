@@ -82,8 +82,62 @@ static const Node *must_wait_for(const Node *node, int32_t epoch)
     return NULL;
 }
 
-// Sets the barriers that the order needs; returns the epochs. Tells each, unless told is NULL.
-static int32_t set_barriers(Graph *graph, PassContext *told)
+static bool touches(const Node *node, const Value *value, bool *writes)
+{
+    for (int32_t i = 0; i < node->operand_count; i++)
+        if (node->operands[i].value == value) {
+            *writes = writes_operand(node, &node->operands[i]);
+            return true;
+        }
+    return false;
+}
+
+// "reads %4, which other threads wrote": what a node needs of a node that it must wait for.
+static void print_need(Text *out, const Node *node, const Node *other)
+{
+    for (int32_t i = 0; i < node->operand_count; i++) {
+        const Value *value = node->operands[i].value;
+        bool writes = writes_operand(node, &node->operands[i]), wrote = false;
+        if (value_producer(value) == other)
+            wrote = true;
+        else if (value->kind != VALUE_STATE || !touches(other, value, &wrote) || !(writes || wrote))
+            continue;
+        text_print(out, "%s %s", writes ? "writes" : "reads",
+                   value->kind == VALUE_STATE ? "state " : "");
+        value_print(out, value);
+        if (value->kind == VALUE_RESULT && value->name)
+            text_print(out, " \"%s\"", value->name);
+        text_print(out, ", which other threads %s", wrote ? "wrote" : "read");
+        return;
+    }
+}
+
+// A line for each barrier, once order and epochs (marks) are final.
+static void explain_barriers(PassContext *context, Graph *graph)
+{
+    static const char *const splits[] = {[SPLIT_NONE] = "one tile",
+                                         [SPLIT_TOKENS] = "tokens",
+                                         [SPLIT_ROWS] = "rows",
+                                         [SPLIT_GROUPS] = "groups"};
+    if (!context->explain)
+        return;
+    graph_number(graph);
+    for (const Node *node = graph->first; node; node = node->next) {
+        if (!node->barrier_before)
+            continue;
+        const Node *other = must_wait_for(node, node->mark - 1);
+        Text need = {0};
+        print_need(&need, node, other);
+        pass_explain(context, "barrier", node, "@%s %s waits for %s (%s): %s (%s -> %s)",
+                     graph->name, op_table[node->op].name, op_table[other->op].name,
+                     node_place(other, context->scratch), need.bytes, splits[row_of(other)->split],
+                     splits[row_of(node)->split]);
+        text_free(&need);
+    }
+}
+
+// Sets the barriers that the order needs; returns the epochs.
+static int32_t set_barriers(Graph *graph)
 {
     for (Node *node = graph->first; node; node = node->next)
         node->mark = 0;
@@ -91,21 +145,16 @@ static int32_t set_barriers(Graph *graph, PassContext *told)
     for (Node *node = graph->first; node; node = node->next) {
         const Node *other = must_wait_for(node, epoch);
         node->barrier_before = other != NULL;
-        if (other) {
-            epoch++;
-            if (told)
-                pass_explain(told, "barrier", node, "@%s %s waits for %s", graph->name,
-                             op_table[node->op].name, op_table[other->op].name);
-        }
+        epoch += other != NULL;
         node->mark = epoch;
     }
     return epoch;
 }
 
-typedef struct Cost {
+typedef struct OrderCost {
     int32_t epochs;
     int64_t bytes; // alive at once
-} Cost;
+} OrderCost;
 
 static void apply_order(Node *const *order, int32_t count)
 {
@@ -113,14 +162,14 @@ static void apply_order(Node *const *order, int32_t count)
         graph_move(order[i], NULL);
 }
 
-static Cost cost_of_order(Graph *graph, Node *const *order, int32_t count, Arena *arena)
+static OrderCost cost_of_order(Graph *graph, Node *const *order, int32_t count, Arena *arena)
 {
     apply_order(order, count);
-    int32_t epochs = set_barriers(graph, NULL);
-    return (Cost){epochs, memplan_alive_bytes(graph, arena)};
+    int32_t epochs = set_barriers(graph);
+    return (OrderCost){epochs, memplan_alive_bytes(graph, arena)};
 }
 
-static bool costs_less(Cost a, Cost b)
+static bool costs_less(OrderCost a, OrderCost b)
 {
     return a.epochs != b.epochs ? a.epochs < b.epochs : a.bytes < b.bytes;
 }
@@ -139,19 +188,20 @@ static void schedule_graph(PassContext *context, Graph *graph)
     Arena *arena = context->scratch;
     int32_t count = graph->node_count;
     Node **program = program_order(graph, arena), **best = program;
-    Cost written = cost_of_order(graph, program, count, arena), least = written;
+    OrderCost written = cost_of_order(graph, program, count, arena), least = written;
     Node **orders[ORDER_WHEN_COUNT];
     for (int when = 0; when < ORDER_WHEN_COUNT; when++)
         orders[when] = order_nodes(graph, stays_on_thread, (OrderWhen)when, arena);
     for (int when = 0; when < ORDER_WHEN_COUNT; when++) {
-        Cost cost = cost_of_order(graph, orders[when], count, arena);
+        OrderCost cost = cost_of_order(graph, orders[when], count, arena);
         if (!costs_less(cost, least))
             continue;
         least = cost;
         best = orders[when];
     }
     apply_order(best, count);
-    context->matches += set_barriers(graph, context) - 1;
+    context->matches += set_barriers(graph) - 1;
+    explain_barriers(context, graph);
     if (context->explain && best != program)
         text_print(context->explain,
                    "schedule order: @%s %d epochs and %lld bytes alive at once, as written %d "

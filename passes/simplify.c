@@ -44,7 +44,7 @@ bool rule_gather_early(PassContext *context, Node *root)
     if (dim_equal(gathered->shape.dims[0], row->shape.dims[0]))
         return false; // rows asked for already
     if (!can_gather_operands(node))
-        return false;
+        return rule_miss(context, RULE_gather_early, root, "an operand cannot be gathered");
     if (!only_gathered_by(gathered, row))
         return rule_miss(context, RULE_gather_early, root, "the ungathered value is used too");
     Value *operands[OPERANDS_MAX];

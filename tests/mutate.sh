@@ -10,14 +10,16 @@
 #   kernel NAME      the reference changes one bit of the first element that it writes
 #
 # Prints a line a mutant, with the test that killed it; survivors make the exit status 1. Needs
-# `make everything`: the copy begins with its objects, so that a mutant costs one compile and a few
-# links.
+# `make everything`: JOBS (2) copies begin with its objects, so that a mutant costs one compile and
+# a few links, and a test is ended by its first failure.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 export LC_ALL=C.UTF-8
 BUILD=$(realpath -m "${BUILD:-build}")
+JOBS=${JOBS:-2}
 work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+copies=() # processes
+trap 'kill "${copies[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 words=("$@")
 
 # rule, what is replaced (first occurrence after the rule's first line), by what
@@ -36,41 +38,77 @@ swiglu_matmul|children[0], recipe->children[1], SW|children[1], recipe->children
 quantise_post|root->results[0], value|root->results[0], value->producer.node->operands[0].value
 '
 
-# --- the copy
-
-tree=$work/tree
-mkdir "$tree"
-cp -a Makefile graph kernels passes runtime frontends tools tests examples "$tree"
-cp -a "$BUILD" "$tree/build"
-cp -a "$tree/passes" "$tree/kernels" "$work"
 export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-60} # a slow machine kills no mutant
-export BUILD=build DATA="${DATA:-../shared/data}"
+export DATA=${DATA:-../shared/data}
 DATA=$(realpath -m "$DATA")
-cd "$tree" || exit 2
 unset MAKEFLAGS MAKELEVEL
 
-build() { # targets
-    make -j2 WERROR= "$@" >"$work/make" 2>&1 || {
-        echo "error: the mutant does not build" >&2
-        sed 's/^/    /' "$work/make" >&2
-        exit 2
-    }
-}
+# --- the mutants: kind, name, file, what is broken in it, whose tests must notice
 
 # Names of a table's rows, as the compiler sees it.
 rows() { # macro with its parameters, what a row is, table
     printf '#define %s %s\n#include "%s"\n' "$@" |
         ${CC:-gcc} -E -P -I. -x c - | tr ' ' '\n' | sed -n 's/^@//p'
 }
-passes=$(rows 'PASS(name, ...)' '@name' passes/passes.def)
-rules=$(rows 'RULE(pass, name, ...)' '@pass/name' passes/rules.def)
-kernels=$(rows 'KERNEL(op, variant, target, ...)' '@op/variant/target' kernels/kernels.def)
 
-# --- mutants: each changes one file of the copy
+list_mutants() {
+    local pass rule kernel index=0
+    for pass in $(rows 'PASS(name, ...)' '@name' passes/passes.def); do
+        echo "pass $pass passes/$pass.c $pass $pass"
+    done
+    for rule in $(rows 'RULE(pass, name, ...)' '@pass/name' passes/rules.def); do
+        pass=${rule%/*} rule=${rule#*/}
+        echo "rule $rule passes/$pass.c $rule $pass"
+        echo "rewrite $rule passes/$pass.c $rule $pass"
+    done
+    for kernel in $(rows 'KERNEL(op, variant, target, ...)' '@op/variant/target' \
+        kernels/kernels.def); do
+        [[ $kernel != */ref ]] ||
+            echo "kernel ${kernel//\//.} kernels/kernel.c $index ${kernel%%/*}"
+        index=$((index + 1))
+    done
+}
+
+# The tables themselves say how many there have to be.
+count_rows() {
+    cat >"$work/rows.c" <<'END'
+#include <stdio.h>
+#include "kernels/kernel.h"
+#include "passes/rules.h"
+int main(void)
+{
+    int references = 0;
+    for (int i = 0; i < kernel_count; i++)
+        references += kernel_table[i].target == TARGET_ref;
+    printf("%d\n", PASS_COUNT + 2 * RULE_COUNT + references);
+}
+END
+    ${CC:-gcc} -I. "$work/rows.c" "$BUILD"/kernels/*.o "$BUILD"/graph/base/{types,ops}.o -lm \
+        -o "$work/rows" && "$work/rows"
+}
+
+wanted() {
+    local word
+    [ ${#words[@]} -gt 0 ] || return 0
+    for word in "${words[@]}"; do
+        [[ $1 == *"$word"* ]] && return 0
+    done
+    return 1
+}
+
+# --- breaking
 
 # Puts a statement at the beginning of a function.
 first_statement() { # file, function, statement
     sed -i "/^bool $2(PassContext \*context/{n;s/{/{ $3/}" "$1"
+}
+
+break_pass() { # file, pass
+    first_statement "$1" "pass_$2" 'if (context) return true;'
+}
+
+break_rule() { # file, rule
+    first_statement "$1" "rule_$2" 'if (context) return false;'
 }
 
 break_rewrite() { # file, rule
@@ -84,8 +122,8 @@ break_rewrite() { # file, rule
 
 # The row's function is wrapped: after it ran, bit 6 of the first byte that it writes changes; what
 # it writes without results is the first token of the page.
-break_kernel() { # index in the catalogue
-    cat >"$work/wrapper" <<'END'
+break_kernel() { # file, index in the catalogue
+    cat >"$copy/wrapper" <<'END'
 #define KERNEL(op, variant, target, order, split, inputs, stored, layouts, posts, epilogues,       \
                tolerance, abi, run, tiles, scratch)                                                \
     run,
@@ -112,21 +150,38 @@ enum { FIRST_ROW = __COUNTER__ + 1 };
 END
     sed -i -e "s/^     run, .*/     __COUNTER__ - FIRST_ROW == MUTANT ? mutant : run, \\\\/" \
         -e "/^const KernelRow kernel_table/{
-            i #define MUTANT $1
-            r $work/wrapper
+            i #define MUTANT $2
+            r $copy/wrapper
             N
-        }" kernels/kernel.c
+        }" "$1"
 }
 
 # --- killers: each prints its name if it goes red
 
+build() { # targets
+    make -j2 WERROR= "$@" >"$copy/make" 2>&1 || {
+        echo "error: the mutant does not build" >&2
+        sed 's/^/    /' "$copy/make" >&2
+        exit 2
+    }
+}
+
 golden() { # pass
     build build/graphc
-    ONLY=passes/${1:+$1/} tests/run.sh golden >"$work/log" 2>&1 || echo "golden $1"
+    ONLY=passes/${1:+$1/} tests/run.sh golden >"$copy/log" 2>&1 || echo "golden $1"
 }
+
+# Check tells of each test when it ends, random_graphs of each graph: the first that fails will do.
 program() { # path below tests
+    local red='^not ok|^FAIL' pid
     build "build/tests/$1"
-    OUT=$work timeout 120 "build/tests/$1" >"$work/log" 2>&1 || echo "$1"
+    CK_TAP_LOG_FILE_NAME=/dev/stdout OUT=$copy timeout 120 "build/tests/$1" >"$copy/log" 2>&1 &
+    pid=$!
+    while kill -0 $pid 2>/dev/null && ! grep -qE "$red" "$copy/log"; do
+        sleep 0.1
+    done
+    ! grep -qE "$red" "$copy/log" || kill $pid 2>/dev/null
+    wait $pid || echo "$1"
 }
 
 first_red() { # killer=argument...
@@ -137,105 +192,99 @@ first_red() { # killer=argument...
     done
 }
 
-kill_pass() {
+kill_pass() { # pass
     first_red "golden=$1" program=unit/test_passes program=diff/random_graphs
 }
+kill_rule() { # pass
+    kill_pass "$1"
+}
 # What a pass writes must be noticed by evaluation, not only in its text.
-kill_rewrite() {
+kill_rewrite() { # pass
     first_red program=diff/random_graphs program=unit/test_passes "golden=$1"
 }
+kernel_tests() { # op, or nothing: all
+    grep -lwE -- "(OP_)?${1:-.*}" tests/kernels/test_*.c | sed 's/^tests./program=/;s/[.]c$//'
+}
 kill_kernel() { # op
-    local tests
-    tests=$(grep -lwE -- "(OP_)?$1" tests/kernels/test_*.c | sed 's/^tests./program=/;s/[.]c$//')
-    # shellcheck disable=SC2086
-    first_red $tests program=unit/test_passes program=diff/random_graphs
+    # shellcheck disable=SC2046
+    first_red $(kernel_tests "$1") program=unit/test_passes program=diff/random_graphs
 }
 
-# --- the run
+# --- the copies
 
-killed=0 survived=0 all=0
-wanted() {
-    local word
-    [ ${#words[@]} -gt 0 ] || return 0
-    for word in "${words[@]}"; do
-        [[ $1 == *"$word"* ]] && return 0
-    done
-    return 1
+make_copy() {
+    mkdir -p "$copy/tree"
+    cp -a Makefile graph kernels passes runtime frontends tools tests examples "$copy/tree"
+    cp -a "$BUILD" "$copy/tree/build"
+    cp -a passes kernels "$copy"
+    cd "$copy/tree" && BUILD=build build everything
 }
 
 # The objects of a changed file come back from the copy aside, and what was linked with them goes.
 restore() { # file
-    cp -a "$work/$1" "$1"
-    cp -a "$work/intact.o" "build/${1%.c}.o"
+    cp -a "$copy/$1" "$1"
+    cp -a "$copy/intact.o" "build/${1%.c}.o"
     rm -f build/graphc build/graphrun build/tests/unit/test_passes build/tests/diff/random_graphs
     find build/tests/kernels -name 'test_*' ! -name '*.[do]' -delete
 }
 
-mutate() { # name, file, kill_* with argument, break command...
-    local name=$1 file=$2 killer=$3 subject=$4 by
-    shift 4
-    all=$((all + 1))
-    wanted "$name" || return 0
-    cp -a "build/${file%.c}.o" "$work/intact.o"
-    "$@"
-    if cmp -s "$file" "$work/$file"; then
-        echo "error: $name: nothing to break in $file" >&2
+mutate() { # kind, name, file, what is broken, whose tests must notice
+    local by
+    cp -a "build/${3%.c}.o" "$copy/intact.o"
+    "break_$1" "$3" "$4"
+    if cmp -s "$3" "$copy/$3"; then
+        echo "error: $1 $2: nothing to break in $3" >&2
         exit 2
     fi
-    by=$("$killer" "$subject") || exit 2
-    restore "$file"
-    if [ -n "$by" ]; then
-        killed=$((killed + 1))
-        echo "killed   $name: $by"
-    else
-        survived=$((survived + 1))
-        echo "SURVIVED $name"
-    fi
+    by=$("kill_$1" "$5") || exit 2
+    restore "$3"
+    [ -n "$by" ] && echo "killed   $1 $2: $by" || echo "SURVIVED $1 $2"
 }
 
-# A test that is red already kills nothing.
-build everything
-# shellcheck disable=SC2046
-by=$(first_red golden= program=unit/test_passes program=diff/random_graphs \
-    $(sed -E 's/^tests.(.*)[.]c$/program=\1/' < <(ls tests/kernels/test_*.c))) || exit 2
-if [ -n "$by" ]; then
+# A test that is red already kills nothing: each copy tries its share of them first.
+try_intact() { # killer=argument...
+    local by
+    by=$(first_red "$@") || exit 2
+    [ -z "$by" ] && return
     echo "error: red before anything is broken: $by" >&2
     exit 2
-fi
-for pass in $passes; do
-    mutate "pass $pass" "passes/$pass.c" kill_pass "$pass" \
-        first_statement "passes/$pass.c" "pass_$pass" 'if (context) return true;'
-done
-for rule in $rules; do
-    file=passes/${rule%/*}.c name=${rule#*/}
-    mutate "rule $name" "$file" kill_pass "${rule%/*}" \
-        first_statement "$file" "rule_$name" 'if (context) return false;'
-    mutate "rewrite $name" "$file" kill_rewrite "${rule%/*}" break_rewrite "$file" "$name"
-done
-index=0
-for kernel in $kernels; do
-    case $kernel in
-    */ref) mutate "kernel ${kernel//\//.}" kernels/kernel.c kill_kernel "${kernel%%/*}" \
-        break_kernel $index ;;
-    esac
-    index=$((index + 1))
-done
-
-# The tables themselves say how many there had to be.
-cat >"$work/rows.c" <<'END'
-#include <stdio.h>
-#include "kernels/kernel.h"
-#include "passes/rules.h"
-int main(void)
-{
-    int references = 0;
-    for (int i = 0; i < kernel_count; i++)
-        references += kernel_table[i].target == TARGET_ref;
-    printf("%d\n", PASS_COUNT + 2 * RULE_COUNT + references);
 }
-END
-${CC:-gcc} -I. "$work/rows.c" build/kernels/*.o build/graph/base/{types,ops}.o \
-    -lm -o "$work/rows" || exit 2
-expected=$("$work/rows")
+
+run_copy() { # number
+    local killers=() mutant index=0
+    copy=$work/$1
+    make_copy
+    export BUILD=build
+    # shellcheck disable=SC2207
+    killers=(golden= program=unit/test_passes program=diff/random_graphs $(kernel_tests))
+    for index in "${!killers[@]}"; do
+        [ $((index % JOBS)) != "$1" ] || try_intact "${killers[index]}"
+    done
+    : >"$work/intact.$1"
+    while [ "$(find "$work" -maxdepth 1 -name 'intact.*' | wc -l)" -lt "$JOBS" ]; do
+        sleep 0.2
+        [ ! -e "$work/failed" ] || exit 2
+    done
+    index=0
+    while read -r -a mutant; do
+        [ $((index++ % JOBS)) != "$1" ] || mutate "${mutant[@]}"
+    done <"$work/wanted"
+}
+
+list_mutants >"$work/all"
+while read -r kind name rest; do
+    ! wanted "$kind $name" || echo "$kind $name $rest"
+done <"$work/all" >"$work/wanted"
+for ((i = 0; i < JOBS; i++)); do
+    { (run_copy "$i") || { : >"$work/failed" && exit 2; }; } > >(tee -a "$work/told") &
+    copies+=($!)
+done
+for pid in "${copies[@]}"; do
+    wait "$pid" || exit 2
+done
+sleep 0.2 # tee
+all=$(wc -l <"$work/all") expected=$(count_rows) || exit 2
+killed=$(grep -c '^killed ' "$work/told") survived=$(grep -c '^SURVIVED ' "$work/told")
 echo "$all mutants, $expected expected from the tables: $killed killed, $survived survived"
-[ "$all" = "$expected" ] && [ $survived = 0 ]
+[ "$all" = "$expected" ] && [ $((killed + survived)) = "$(wc -l <"$work/wanted")" ] &&
+    [ "$survived" = 0 ]

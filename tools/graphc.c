@@ -12,6 +12,7 @@
 #include "tools/compiler/compile.h"
 #include "tools/compiler/dump.h"
 #include "tools/compiler/inspect.h"
+#include "tools/compiler/repro.h"
 #include "tools/compiler/verify.h"
 
 static const char usage[] =
@@ -87,14 +88,26 @@ static int show_plan(const char *path, bool check, Diag *diag)
     return ok ? 0 : report(diag, 1);
 }
 
+// Whether an option asks for what happens between script and plan.
+static bool looks_at_passes(const Options *options)
+{
+    return options->verify || options->explain || options->time_passes || options->stop_after ||
+           options->disable || options->repro || options->rewrite_limit != OPTION_UNSET_INT;
+}
+
 static int list_plan(const Options *options, Diag *diag)
 {
     const char *path = options->operands.items[0];
-    if (options->mem)
-        return inspect_plan_memory(options, diag) ? 0 : report(diag, 1);
-    if (!options->format)
+    if (options->format)
+        diag_fail(diag, (Where){path, 0, 0}, "a plan is listed as text only: drop --format");
+    else if (looks_at_passes(options) || options->output || options->model_file)
+        diag_fail(diag, (Where){path, 0, 0},
+                  "a plan is compiled already: --dump lists it, --mem, --diff and --check take it "
+                  "too; drop the other options");
+    else if (!options->mem)
         return show_plan(path, false, diag);
-    diag_fail(diag, (Where){path, 0, 0}, "a plan is listed as text only: drop --format");
+    else if (inspect_plan_memory(options, diag))
+        return 0;
     return report(diag, 1);
 }
 
@@ -124,6 +137,9 @@ static bool parse_pipeline(const Options *options, PipelineOptions *pipeline, Di
                          "--stop-after=%s: there is no such pass; --list-passes "
                          "names them",
                          options->stop_after);
+    if (pipeline->stop_after < PASS_COUNT - 1 && (options->output || options->mem))
+        return diag_fail(diag, (Where){0}, "%s needs the whole pipeline: drop --stop-after",
+                         options->output ? "-o" : "--mem");
     pipeline->limit_rewrites = options->rewrite_limit != OPTION_UNSET_INT;
     pipeline->rewrite_limit = options->rewrite_limit;
     if (pipeline->limit_rewrites && pipeline->rewrite_limit < 0)
@@ -135,64 +151,95 @@ static bool parse_pipeline(const Options *options, PipelineOptions *pipeline, Di
         memcpy(one, name, length < sizeof one - 1 ? length : sizeof one - 1);
         PassId pass = pass_from_name(one);
         if (pass == PASS_COUNT)
-            return diag_fail(diag, (Where){0}, "--disable=%s: there is no such pass", one);
+            return diag_fail(diag, (Where){0},
+                             "--disable=%.*s: there is no such pass; --list-passes names them",
+                             (int)length, name);
         pipeline->disabled |= 1u << pass;
         name += length + (name[length] == ',');
     }
     return true;
 }
 
+// A dump that would print nothing says why.
+static bool check_dumped(const Dump *dump, const PipelineOptions *pipeline, const Module *module,
+                         Diag *diag)
+{
+    if (dump->when != DUMP_PASS || pipeline->statistics[dump->pass].ran)
+        return true;
+    const PassInfo *info = &pass_table[dump->pass];
+    const char *why = pipeline->disabled >> dump->pass & 1u   ? "--disable skips it"
+                      : pipeline->stop_after < dump->pass     ? "--stop-after ends before it"
+                      : module->options.opt < info->least_opt ? "-O skips it"
+                                                              : "the text is past it";
+    return diag_fail(diag, (Where){0}, "--dump=%s: the pass did not run: %s", info->name, why);
+}
+
 static void print_times(const PipelineOptions *pipeline)
 {
     double all = 0;
-    fprintf(stderr, "%-12s %9s %8s %8s %8s\n", "pass", "ms", "before", "after", "matches");
+    fprintf(stderr, "%-12s %9s %8s %8s %8s %14s %14s\n", "pass", "ms", "matches", "nodes", "after",
+            "bytes", "after");
     for (int i = 0; i < PASS_COUNT; i++) {
         const PassStatistics *row = &pipeline->statistics[i];
         if (row->ran)
-            fprintf(stderr, "%-12s %9.3f %8d %8d %8d\n", pass_table[i].name, row->milliseconds,
-                    row->nodes_before, row->nodes_after, row->matches);
+            fprintf(stderr, "%-12s %9.3f %8d %8d %8d %14lld %14lld\n", pass_table[i].name,
+                    row->milliseconds, row->matches, row->nodes_before, row->nodes_after,
+                    (long long)row->bytes_before, (long long)row->bytes_after);
         all += row->milliseconds;
     }
     fprintf(stderr, "%-12s %9.3f\n", "all", all);
 }
 
-static bool write_outputs(Compile *compile, const PipelineOptions *pipeline, Diag *diag)
+static bool write_outputs(Compile *compile, Diag *diag)
 {
     const Options *options = compile->options;
     if (!options->output)
         return true;
-    if (pipeline->stop_after != PASS_COUNT && compile->module &&
-        compile->module->level != LEVEL_PLANNED)
-        return diag_fail(diag, (Where){0}, "-o needs the whole pipeline: drop --stop-after");
     const Plan *plan = compile_plan(compile, diag);
     return plan && compile_write(plan, options->output, diag);
 }
 
-static bool run_compile(Compile *compile, Diag *diag)
+// What looks at the module after every pass.
+typedef struct Watchers {
+    Dump dump;
+    Repro *repro;
+} Watchers;
+
+static void watch_pass(void *context, PassId pass, const Module *module)
+{
+    Watchers *watchers = context;
+    repro_add_stage(watchers->repro, pass_table[pass].name, module);
+    dump_after(&watchers->dump, pass, module);
+}
+
+static bool run_compile(Compile *compile, Repro *repro, Diag *diag)
 {
     const Options *options = compile->options;
     PipelineOptions pipeline;
-    Dump dump;
+    Watchers watchers = {.repro = repro};
     Text explain = {0};
-    if (!parse_pipeline(options, &pipeline, diag) || !dump_parse(options, &dump, diag))
+    if (!parse_pipeline(options, &pipeline, diag) || !dump_parse(options, &watchers.dump, diag))
         return false;
-    pipeline.after_pass = dump_after;
-    pipeline.after_context = &dump;
+    pipeline.after_pass = watch_pass;
+    pipeline.after_context = &watchers;
     pipeline.explain = options->explain ? &explain : NULL;
     bool ok = options->vocab_only || compile_build(compile, diag);
+    repro_add_scripts(repro, compile);
     if (ok && !options->vocab_only) {
-        dump_begin(&dump, compile->module);
+        repro_add_stage(repro, "built", compile->module);
+        dump_begin(&watchers.dump, compile->module);
         ok = options->verify ? compile_verified(compile, &pipeline, diag)
                              : compile_module(compile, &pipeline, diag);
     }
-    dump_end(&dump, compile, ok);
+    dump_end(&watchers.dump, compile, ok);
     if (explain.length)
         fwrite(explain.bytes, 1, explain.length, stdout);
     text_free(&explain);
     if (ok && options->time_passes)
         print_times(&pipeline);
+    ok = ok && check_dumped(&watchers.dump, &pipeline, compile->module, diag);
     ok = ok && (!options->mem || inspect_compile_memory(compile, diag));
-    return ok && write_outputs(compile, &pipeline, diag);
+    return ok && write_outputs(compile, diag);
 }
 
 static bool run_cached(Compile *compile, Diag *diag)
@@ -211,8 +258,7 @@ static bool run_cached(Compile *compile, Diag *diag)
 // Options that say nothing to each other are refused, not ignored.
 static bool check_combination(const Options *options, Diag *diag)
 {
-    bool looks = options->dump || options->mem || options->verify || options->explain ||
-                 options->time_passes || options->stop_after || options->disable;
+    bool looks = options->dump || options->mem || looks_at_passes(options);
     if (options->cached && (looks || options->output))
         return diag_fail(diag, (Where){0},
                          "--cached only finds or makes a plan: drop -o and the "
@@ -230,6 +276,25 @@ static bool check_combination(const Options *options, Diag *diag)
                          "-c, -t and --sequences are of a run: graphc takes them "
                          "with --mem");
     return true;
+}
+
+static int compile_command_line(const Options *options, int argc, char **argv)
+{
+    Compile compile;
+    Repro repro;
+    Diag diag = {0}, incomplete = {0};
+    if (!repro_begin(&repro, options, argc, argv, &diag))
+        return report(&diag, 1);
+    bool ok = compile_open(&compile, options, &diag);
+    repro_add_inputs(&repro, &compile);
+    ok = ok &&
+         (options->cached ? run_cached(&compile, &diag) : run_compile(&compile, &repro, &diag));
+    compile_close(&compile);
+    if (!ok)
+        report(&diag, 1);
+    if (!repro_end(&repro, ok ? NULL : diag.message, &incomplete))
+        return report(&incomplete, 1);
+    return ok ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -266,9 +331,5 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    Compile compile;
-    bool ok = compile_open(&compile, &options, &diag) &&
-              (options.cached ? run_cached(&compile, &diag) : run_compile(&compile, &diag));
-    compile_close(&compile);
-    return ok ? 0 : report(&diag, 1);
+    return compile_command_line(&options, argc, argv);
 }

@@ -1,7 +1,6 @@
 #include "graph/base/text.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,16 +32,22 @@ void text_append(Text *text, const char *bytes, size_t length)
     text->bytes[text->length] = 0;
 }
 
-void text_print(Text *text, const char *format, ...)
+void text_vprint(Text *text, const char *format, va_list arguments)
 {
-    va_list arguments, again;
-    va_start(arguments, format);
+    va_list again;
     va_copy(again, arguments);
     size_t length = (size_t)vsnprintf(NULL, 0, format, arguments);
     reserve(text, length);
     vsnprintf(text->bytes + text->length, length + 1, format, again);
     text->length += length;
     va_end(again);
+}
+
+void text_print(Text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text_vprint(text, format, arguments);
     va_end(arguments);
 }
 

@@ -2,6 +2,7 @@
 #ifndef GRAPH_BASE_TEXT_H
 #define GRAPH_BASE_TEXT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,8 @@ typedef struct Text {
 
 void text_append(Text *text, const char *bytes, size_t length);
 void text_print(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_vprint(Text *text, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 // A JSON (and IR) string literal with quotes: \" \\ \n \t and \u00XX escapes; other bytes as they
 // are.
 void text_quote(Text *text, const char *bytes, size_t length);

@@ -343,7 +343,7 @@ static Value *new_state(Generator *g, StateRole role, const Heads *heads)
 static Heads any_heads(Generator *g)
 {
     Heads heads = {.kv = between(g, 1, 2), .dim = in(g, 50) ? 16 : 32};
-    heads.query = heads.kv * between(g, 1, 2);
+    heads.query = heads.kv * between(g, 1, 4);
     int32_t dims = in(g, 80) ? heads.dim : heads.dim / 2;
     Attributes table = {.rope_table = {.dims = dims,
                                        .theta = in(g, 50) ? 1e4f : 5e5f,
@@ -365,10 +365,11 @@ static void store(Generator *g, Value *x, Value *state)
 
 static Value *attend(Generator *g, const Heads *heads, Value *q, DType post)
 {
-    Attributes attributes = {.attention = {.heads = heads->query,
-                                           .scale = 0.25f,
-                                           .window = in(g, 25) ? between(g, 1, 4) : 0,
-                                           .post = (int32_t)post}};
+    Attributes attributes = {
+        .attention = {.heads = heads->query,
+                      .scale = 0.25f,
+                      .window = in(g, 25) ? between(g, 1, in(g, 70) ? 4 : PAGE_TOKENS + 2) : 0,
+                      .post = (int32_t)post}};
     return ADD(g, attention, &attributes, q, input(g, INPUT_POS), input(g, INPUT_SEQ),
                input(g, INPUT_TABLE), heads->keys, heads->values);
 }
@@ -562,10 +563,10 @@ static ModuleOptions any_options(Generator *g)
                            .kv = in(g, 50) ? DTYPE_f16 : DTYPE_f32,
                            .act_auto = in(g, 70),
                            .batch = batches[between(g, 0, 2)],
-                           .page_tokens = 32};
+                           .page_tokens = PAGE_TOKENS};
 }
 
-Module *generate_module(uint64_t seed, bool folded, Arena *arena)
+Module *generate_module(uint64_t seed, int32_t most_patterns, bool folded, Arena *arena)
 {
     Generator g = {.chance = {seed}, .arena = arena};
     ModuleOptions options = any_options(&g);
@@ -581,7 +582,7 @@ Module *generate_module(uint64_t seed, bool folded, Arena *arena)
         put(&g, ADD(&g, embed, NULL, any_matrix(&g, any_type(&g, g.width), VOCABULARY, g.width),
                     input(&g, INPUT_TOKEN)));
     // Wide graphs take long and add q6_k only.
-    for (int32_t i = between(&g, 1, g.width == 256 ? 3 : 8); i > 0; i--)
+    for (int32_t i = between(&g, 1, g.width == 256 ? 3 : most_patterns); i > 0; i--)
         draw_pattern(&g);
     if (in(&g, 70)) {
         gather(&g);

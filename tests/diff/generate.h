@@ -18,11 +18,21 @@ bool chance_in(Chance *chance, int32_t percent);
 // The module of a seed, at level built or, one in six, at level numeric with fused ops from the
 // start. `folded`: rows of weights are cut and joined by Recipes instead of ops; it means the same,
 // and eval runs it from the start.
-Module *generate_module(uint64_t seed, bool folded, Arena *arena);
+//
+// `most_patterns`: before rows are gathered.
+Module *generate_module(uint64_t seed, int32_t most_patterns, bool folded, Arena *arena);
 // Whether the module has ops that move rows of weights, which eval cannot run before fold.
 bool moves_weights(const Module *module);
 
-enum { VOCABULARY = 24, SEQUENCES = 2, PAGES = 2, STEPS_MAX = 12, STEP_TOKENS = 6 };
+enum {
+    VOCABULARY = 24,
+    PAGE_TOKENS = 32,
+    SEQUENCES = 3,
+    PAGES = 2, // of a sequence
+    PATTERNS_FEW = 8,
+    STEPS_MAX = 16,
+    STEP_TOKENS = 32
+};
 
 typedef struct Steps {
     int32_t count;
@@ -32,8 +42,8 @@ typedef struct Steps {
     int32_t table[SEQUENCES * PAGES], length[SEQUENCES];
 } Steps;
 
-// A prompt over several sequences, if the module's batch holds one, and tokens one by one; any
-// number of rows is asked for.
+// If the module's batch holds them: sometimes a prompt in chunks to beyond the end of a page, then
+// one over several sequences. Last, tokens one by one. Any number of rows is asked for, or none.
 void generate_steps(uint64_t seed, const Module *module, Steps *steps);
 
 enum { TENSORS_MAX = 1024 };

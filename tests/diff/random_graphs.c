@@ -5,30 +5,21 @@
 //
 //   random_graphs [COUNT [FIRST_SEED]]
 //
-// Prints how often each op, pass and rule was met. A failure names seed and pass, and the text
-// before that pass goes to random_SEED.ir in the folder named by OUT (default: the current one).
-// With 300 graphs or more every op and rule must have been met ten times.
+// Then 1,000 larger graphs that are only planned. Prints a histogram of what was met (tally.h);
+// with 300 graphs or more all of it must have been met ten times. A failure names seed and pass,
+// and the text before that pass goes to random_SEED.ir in the folder named by OUT (default: the
+// current one).
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "passes/rules.h"
-#include "tests/diff/generate.h"
-#include "tests/diff/memory.h"
+#include "tests/diff/tally.h"
 
 typedef Vector(float) Floats;
 
-enum { REQUIRED_GRAPHS = 300, REQUIRED_TIMES = 10 };
-
-typedef struct Tally {
-    int64_t ops[OP_COUNT], rules[RULE_COUNT], passes[PASS_COUNT];
-    int64_t outputs, finite;
-    int32_t plans, within, failures;
-    double worst;
-    uint64_t worst_seed;
-} Tally;
+enum { REQUIRED_GRAPHS = 300, PLANNED_GRAPHS = 1000, PATTERNS_MANY = 120 };
 
 // One graph on its way through the passes.
 typedef struct Run {
@@ -59,6 +50,7 @@ static void fail(Run *run, const char *pass, const char *format, ...)
              (unsigned long long)run->seed);
     printf("FAIL seed %llu, pass %s: %s; the graph before it: %s\n", (unsigned long long)run->seed,
            pass, reason, path);
+    fflush(stdout); // the first is enough for some
     FILE *file = fopen(path, "w");
     if (!file || fputs(run->before.bytes ? run->before.bytes : "", file) < 0)
         perror(path);
@@ -152,30 +144,14 @@ static void check_reads_back(Run *run, const Text *text, const char *pass)
     arena_free(&arena);
 }
 
-static void check_memory(Run *run, const Module *module)
+static void check_memory(Run *run, const Text *text, Nearness *nearness)
 {
-    for (int32_t i = 0; i < module->graphs.count; i++) {
-        const Graph *graph = module->graphs.items[i];
-        const char *wrong = memory_check(graph);
-        if (wrong)
-            fail(run, "memplan", "@%s: %s", graph->name, wrong);
-        if (graph->act_lower_bound == 0)
-            continue;
-        double ratio = (double)graph->act_bytes / (double)graph->act_lower_bound;
-        run->tally->plans++;
-        run->tally->within += ratio <= 1.02;
-        if (ratio > run->tally->worst) {
-            run->tally->worst = ratio;
-            run->tally->worst_seed = run->seed;
-        }
-    }
-}
-
-static void count_ops(const Module *module, int64_t ops[OP_COUNT])
-{
-    for (int32_t i = 0; i < module->graphs.count; i++)
-        for (const Node *node = module->graphs.items[i]->first; node; node = node->next)
-            ops[node->op]++;
+    MemoryFigures figures;
+    const char *wrong = memory_check(text->bytes, &figures);
+    if (wrong)
+        fail(run, "memplan", "%s", wrong);
+    else
+        tally_memory(nearness, &figures, run->seed);
 }
 
 static void after_pass(void *context, PassId pass, const Module *module)
@@ -188,10 +164,10 @@ static void after_pass(void *context, PassId pass, const Module *module)
         bool may_differ = pass == PASS_numerics && strstr(text.bytes, "quantise");
         if (!moves_weights(module))
             compare(run, module, pass, may_differ);
-        if (chance_in(&run->chance, 30))
-            check_reads_back(run, &text, pass_table[pass].name);
+        check_reads_back(run, &text, pass_table[pass].name);
         if (module->level == LEVEL_PLANNED)
-            check_memory(run, module);
+            check_memory(run, &text, &run->tally->evaluated);
+        run->tally->ran[pass]++;
     }
     if (changed && !run->failed) {
         text_free(&run->before);
@@ -202,17 +178,6 @@ static void after_pass(void *context, PassId pass, const Module *module)
 }
 
 // --- one graph
-
-static void count_rules(const char *explained, int64_t rules[RULE_COUNT])
-{
-    for (int i = 0; i < RULE_COUNT; i++) {
-        char line[128];
-        snprintf(line, sizeof line, "%s %s: ", pass_table[rule_table[i].pass].name,
-                 rule_table[i].name);
-        for (const char *at = explained; (at = strstr(at, line)); at += strlen(line))
-            rules[i] += strncmp(strchr(at + strlen(line), ' '), " fired", strlen(" fired")) == 0;
-    }
-}
 
 // Any optional passes, but never fold where weights are moved by ops: nothing can read those.
 static uint32_t any_disabled(Run *run, const Module *module)
@@ -241,14 +206,12 @@ static bool run_passes(Run *run, Module *module, PassId stop_after, uint32_t dis
                                .after_context = run};
     bool ok = pipeline_run(module, &options, &diag);
     int last = 0;
-    for (int pass = 0; pass < PASS_COUNT; pass++) {
-        run->tally->passes[pass] += options.statistics[pass].matches;
+    for (int pass = 0; pass < PASS_COUNT; pass++)
         last = options.statistics[pass].ran ? pass : last;
-    }
     if (!ok)
         fail(run, pass_table[last].name, "%s", diag.message);
     if (explain.bytes)
-        count_rules(explain.bytes, run->tally->rules);
+        tally_rules(run->tally, explain.bytes);
     text_free(&explain);
     return ok && !run->failed;
 }
@@ -258,25 +221,26 @@ static void run_graph(uint64_t seed, Tally *tally)
 {
     Run run = {.seed = seed, .chance = {~seed}, .tally = tally};
     run.tensors.arena = &run.arena;
-    Module *module = generate_module(seed, false, &run.arena);
+    Module *module = generate_module(seed, PATTERNS_FEW, false, &run.arena);
     generate_steps(seed, module, &run.steps);
     module_print(module, &run.before);
-    count_ops(module, tally->ops);
     Diag diag = {0};
     if (!module_verify(module, &diag))
         fail(&run, "none", "%s", diag.message);
     check_reads_back(&run, &run.before, "none");
     uint32_t disabled = any_disabled(&run, module);
+    tally_generated(tally, module, &run.steps, disabled);
     PassId stop = (PassId)chance_between(&run.chance, 0, PASS_COUNT);
     if (!run.failed &&
-        evaluate(&run, generate_module(seed, true, &run.arena), &run.expected, "none") &&
+        evaluate(&run, generate_module(seed, PATTERNS_FEW, true, &run.arena), &run.expected,
+                 "none") &&
         run_passes(&run, module, stop, disabled)) {
         if (stop < PASS_COUNT)
             module = module_parse(run.before.bytes, "random.ir", &run.arena, &diag);
         if (!module)
             fail(&run, pass_table[stop].name, "%s", diag.message);
         else if (stop == PASS_COUNT || run_passes(&run, module, PASS_COUNT, disabled))
-            count_ops(module, tally->ops);
+            tally_ops(tally, module);
     }
     for (int32_t i = 0; i < run.expected.count; i++)
         tally->finite += isfinite(run.expected.items[i]);
@@ -285,35 +249,24 @@ static void run_graph(uint64_t seed, Tally *tally)
     arena_free(&run.arena);
 }
 
-// --- the histogram
-
-static bool print_count(const char *kind, const char *name, int64_t count, bool required)
+// Many values, and nothing evaluated: what memplan makes of more than a few blocks.
+static void plan_graph(uint64_t seed, Tally *tally)
 {
-    bool rare = required && count < REQUIRED_TIMES;
-    printf("%-5s %-16s %8lld%s\n", kind, name, (long long)count, rare ? "  too rare" : "");
-    return !rare;
-}
-
-static bool print_tally(const Tally *tally, int64_t graphs)
-{
-    bool required = graphs >= REQUIRED_GRAPHS, ok = tally->failures == 0;
-    for (int op = 0; op < OP_COUNT; op++)
-        ok &= print_count("op", op_table[op].name, tally->ops[op], required);
-    for (int pass = 0; pass < PASS_COUNT; pass++)
-        print_count("pass", pass_table[pass].name, tally->passes[pass], false);
-    for (int rule = 0; rule < RULE_COUNT; rule++)
-        ok &= print_count("rule", rule_table[rule].name, tally->rules[rule], required);
-    printf("%lld of %lld floats of outputs are finite\n", (long long)tally->finite,
-           (long long)tally->outputs);
-    printf(
-        "memory: %d of %d plans within 1.02 of their lower bound; the worst, %.3f, of seed %llu\n",
-        tally->within, tally->plans, tally->worst, (unsigned long long)tally->worst_seed);
-    printf("%lld graphs, %d failed\n", (long long)graphs, tally->failures);
-    if (tally->finite * 10 < tally->outputs * 9)
-        printf("too few outputs are finite\n"), ok = false;
-    if (required && tally->within * 100 < tally->plans * 95)
-        printf("too few plans are near their lower bound\n"), ok = false;
-    return ok;
+    Run run = {.seed = seed, .tally = tally};
+    Module *module = generate_module(seed, PATTERNS_MANY, true, &run.arena);
+    PipelineOptions options = {.stop_after = PASS_COUNT, .verify = true};
+    Diag diag = {0};
+    module_print(module, &run.before);
+    Text text = {0};
+    if (!pipeline_run(module, &options, &diag)) {
+        fail(&run, "of a planned graph", "%s", diag.message);
+    } else {
+        module_print(module, &text);
+        check_memory(&run, &text, &tally->planned);
+    }
+    text_free(&text);
+    text_free(&run.before);
+    arena_free(&run.arena);
 }
 
 int main(int count, char **arguments)
@@ -323,5 +276,7 @@ int main(int count, char **arguments)
     Tally tally = {0};
     for (int64_t i = 0; i < graphs; i++)
         run_graph(first + (uint64_t)i, &tally);
-    return print_tally(&tally, graphs) ? EXIT_SUCCESS : EXIT_FAILURE;
+    for (int64_t i = 0; i < PLANNED_GRAPHS; i++)
+        plan_graph(first + (uint64_t)i, &tally);
+    return tally_print(&tally, graphs, graphs >= REQUIRED_GRAPHS) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,4 +1,4 @@
-// What a random module runs on: steps over two sequences whose pages lie in any order, and weights
+// What a random module runs on: steps over sequences whose pages lie in any order, and weights
 // whose scales keep everything finite.
 #include <assert.h>
 #include <stdlib.h>
@@ -22,20 +22,56 @@ static void add_step(Steps *steps, Chance *chance, int32_t tokens, const int32_t
                                        steps->row[step], steps->table, steps->length}};
 }
 
+// The last token lies a few places beyond the page's end.
+static void add_long_prompt(Steps *steps, Chance *chance, int32_t chunk)
+{
+    static const int32_t seqs[STEP_TOKENS] = {0};
+    int32_t left = PAGE_TOKENS + chance_between(chance, 1, 4);
+    while (left > 0) {
+        int32_t tokens = chance_between(chance, chunk * 3 / 4, chunk);
+        tokens = tokens < left ? tokens : left;
+        add_step(steps, chance, tokens, seqs);
+        left -= tokens;
+    }
+}
+
+static void add_mixed_prompt(Steps *steps, Chance *chance)
+{
+    int32_t seqs[6], tokens = chance_between(chance, 2, 6), seq = 0;
+    for (int32_t i = 0; i < tokens; i++) {
+        seqs[i] = seq;
+        if (seq < SEQUENCES - 1 && chance_in(chance, 50))
+            seq++;
+    }
+    add_step(steps, chance, tokens, seqs);
+}
+
+static void shuffle_pages(Steps *steps, Chance *chance)
+{
+    for (int32_t i = 0; i < SEQUENCES * PAGES; i++) {
+        int32_t other = chance_between(chance, 0, i);
+        steps->table[i] = steps->table[other];
+        steps->table[other] = i;
+    }
+}
+
 void generate_steps(uint64_t seed, const Module *module, Steps *steps)
 {
     Chance chance = {seed ^ 0x5eed};
-    static const int32_t tables[][SEQUENCES * PAGES] = {{3, -1, 1, -1}, {0, 1, 2, 3}, {2, 0, 3, 1}};
+    int64_t chunk = module->options.batch < STEP_TOKENS ? module->options.batch : STEP_TOKENS;
     *steps = (Steps){0};
-    memcpy(steps->table, tables[chance_between(&chance, 0, 2)], sizeof steps->table);
-    if (module->options.batch >= STEP_TOKENS) {
-        static const int32_t seqs[STEP_TOKENS] = {0, 0, 0, 1, 1, 1};
-        add_step(steps, &chance, chance_between(&chance, 2, STEP_TOKENS), seqs);
-    }
+    shuffle_pages(steps, &chance);
+    if (chunk >= 8 && chance_in(&chance, 40))
+        add_long_prompt(steps, &chance, (int32_t)chunk);
+    if (chunk >= 8)
+        add_mixed_prompt(steps, &chance);
     for (int32_t i = 0; i < 3; i++) {
         int32_t seq = chance_between(&chance, 0, SEQUENCES - 1);
         add_step(steps, &chance, 1, &seq);
     }
+    for (int32_t seq = 0; seq < SEQUENCES; seq++)
+        if (steps->length[seq] <= PAGE_TOKENS && chance_in(&chance, 50))
+            steps->table[seq * PAGES + 1] = -1; // a page that the sequence does not have
 }
 
 // --- weights

@@ -18,11 +18,12 @@ stands_alone() { # name
 }
 
 # In the page after all else: goes through every stage, phase and view, clicks every node, value,
-# script line and layer button, and says what it saw.
+# script line and layer button, and says what it saw: nodes with a kernel tell their cost, and the
+# shares of a phase make up (rounded to 5) the whole.
 clicks='<script>
 const click = element => element.dispatchEvent(new MouseEvent("click"));
 const named = (id, text) => [...byId(id).children].find(b => b.textContent.startsWith(text));
-let missing = 0, clicked = 0;
+let missing = 0, clicked = 0, uncosted = 0, share = 0;
 for (let i = 0; i <= last; i++) {
   click(byId("stages").children[i]);
   const graphs = data.stages[i].module.graphs;
@@ -31,6 +32,14 @@ for (let i = 0; i <= last; i++) {
     for (const view of ["memory", "weights", "graph"]) click(named("tools", view));
     if (!state.all) click(named("tools", "every layer"));
     missing += Math.abs(graph.nodes.length - document.querySelectorAll("[data-node]").length);
+    go({node: -1});
+    share = 0;
+    for (const node of document.querySelectorAll("[data-node]")) {
+      click(node);
+      const cost = /modelled on one thread.*: ([0-9.]+) % of @/.exec(byId("node").textContent);
+      uncosted += Boolean(cost) === Boolean(graph.nodes[0].kernel) ? 0 : 1;
+      share += cost ? Number(cost[1]) : 0;
+    }
     click(named("tools", "every layer"));
     for (const node of document.querySelectorAll(".node, section button")) {
       click(node);
@@ -41,7 +50,8 @@ for (let i = 0; i <= last; i++) {
 }
 click(named("tools", "memory"));
 const values = document.querySelectorAll(".life").length;
-document.body.dataset.test = `missing ${missing} values ${values} stages ${last + 1}`;
+document.body.dataset.test = `missing ${missing} values ${values} stages ${last + 1} ` +
+  `uncosted ${uncosted} share ${Math.round(share / 5) * 5}`;
 document.body.dataset.clicked = clicked;
 </script>'
 
@@ -83,7 +93,7 @@ check_clicks() { # name, arguments of graphc
     browse "$work/clicks.html" || return
     values=$(awk '/^graph @prefill/ { inside = 1 } inside && !/^ *output/ {
         n += gsub(/@act\+/, "") } END { print n }' "$work/text")
-    [ "$(of_body test)" = "missing 0 values $values stages $stages" ] ||
+    [ "$(of_body test)" = "missing 0 values $values stages $stages uncosted 0 share 100" ] ||
         fail "$name: after all clicks: $(of_body test), expected values $values stages $stages"
     [ "$(of_body clicked)" -gt 100 ] 2>"$work/err" || fail "$name: only $(of_body clicked) clicks"
 }

@@ -1,13 +1,14 @@
 // requantise: the same llama with matrices of another type, so that every type is tested on
 // trained weights.
 //
-//     requantise IN.gguf OUT.gguf f32|f16|bf16|q8_0|q4_0|q6_k|mixed [PAIRS]
+//     requantise IN.gguf OUT.gguf f32|f16|bf16|q8_0|q4_0|q6_k|mixed [PAIRS [LAYERS]]
 //
 // Matrices of types F32, F16 and Q8_0 are read; vectors stay F32. `mixed` gives neighbours of one
-// merge different types. PAIRS adds that many factors of rotary frequencies (`rope_freqs`), as
-// Llama 3 files have them. Rounding is plain (no search for better scales): goldens are made from
-// the written file, so only determinism counts. A tool for tests: it trusts its input. Alone,
-// without the project's code, as the other oracles here.
+// merge different types. PAIRS, if not 0, adds that many factors of rotary frequencies
+// (`rope_freqs`), as Llama 3 files have them. LAYERS repeats the layers in turn until there are
+// that many, for a file as large as one likes. Rounding is plain (no search for better scales):
+// goldens are made from the written file, so only determinism counts. A tool for tests: it trusts
+// its input. Alone, without the project's code, as the other oracles here.
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -306,24 +307,63 @@ static const uint8_t *add_rope_factors(Tensor *tensor, uint64_t pairs)
     return (const uint8_t *)factors;
 }
 
+// Repeats the tensors of layers 0 … old-1 as layers old … layers-1; returns the count of tensors.
+static uint64_t repeat_layers(uint64_t count, uint32_t old, uint32_t layers)
+{
+    uint64_t all = count;
+    for (uint32_t layer = old; layer < layers; layer++)
+        for (uint64_t i = 0; i < count; i++) {
+            unsigned block;
+            int rest = 0;
+            if (sscanf(tensors[i].name, "blk.%u.%n", &block, &rest) != 1 || block != layer % old)
+                continue;
+            if (all + 1 >= TENSORS_MAX) {
+                fprintf(stderr, "too many layers\n");
+                exit(2);
+            }
+            tensors[all] = tensors[i];
+            snprintf(tensors[all++].name, sizeof tensors->name, "blk.%u.%.40s", layer,
+                     tensors[i].name + rest);
+        }
+    return all;
+}
+
+// The value of the key at the cursor if that is the number of layers, else NULL.
+static uint8_t *block_count_value(void)
+{
+    static const char key[] = "llama.block_count";
+    size_t length = sizeof key - 1;
+    bool found = memcmp(cursor + 8, key, length) == 0;
+    return found ? (uint8_t *)(uintptr_t)(cursor + 8 + length + 4) : NULL;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
-        return fprintf(stderr, "usage: requantise IN.gguf OUT.gguf TYPE [PAIRS]\n"), 2;
+        return fprintf(stderr, "usage: requantise IN.gguf OUT.gguf TYPE [PAIRS [LAYERS]]\n"), 2;
     cursor = input = read_file(argv[1]);
     cursor += 8;
     uint64_t count = take(8), pairs = take(8);
     if (memcmp(input, "GGUF", 4) != 0 || count >= TENSORS_MAX)
         return fprintf(stderr, "%s: not a GGUF that this tool reads\n", argv[1]), 2;
     const uint8_t *metadata = cursor;
+    uint8_t *layers_value = NULL;
     for (uint64_t i = 0; i < pairs; i++) {
+        layers_value = layers_value ? layers_value : block_count_value();
         cursor += take(8);
         skip_value(take(4));
     }
     size_t metadata_bytes = (size_t)(cursor - metadata);
     read_infos(count);
     const uint8_t *data = input + padded((uint64_t)(cursor - input)), *factors = NULL;
-    if (argc > 4)
+    uint32_t old = 0, layers = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : 0;
+    if (layers_value)
+        memcpy(&old, layers_value, sizeof old);
+    if (old && layers > old) {
+        memcpy(layers_value, &layers, sizeof layers);
+        count = repeat_layers(count, old, layers);
+    }
+    if (argc > 4 && strcmp(argv[4], "0") != 0)
         factors = add_rope_factors(&tensors[count], strtoull(argv[4], NULL, 10));
 
     Type wanted = type_from_name(argv[3]);

@@ -8,6 +8,7 @@
 
 #include "kernels/math.h"
 #include "tests/kernels/store.h"
+#include "tests/unit/run_suite.h"
 
 enum { SEQUENCES = 3 };
 
@@ -342,7 +343,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("attention");
     TCase *tests = tcase_create("attention");
     tcase_set_timeout(tests, 240);
     tcase_add_test(tests, targets_agree_for_all_head_sizes_groups_types_and_windows);
@@ -350,10 +350,5 @@ int main(void)
     tcase_add_test(tests, reference_is_softmax_of_scaled_products);
     tcase_add_test(tests, bits_do_not_depend_on_batch_chunk_pages_or_unseen_places);
     tcase_add_test(tests, a_prompt_in_chunks_equals_the_prompt_at_once);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("attention", tests);
 }

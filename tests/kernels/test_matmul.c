@@ -9,6 +9,7 @@
 #include "kernels/math.h"
 #include "kernels/quantise.h"
 #include "tests/kernels/harness.h"
+#include "tests/unit/run_suite.h"
 
 enum { WEIGHTS_MOST = 3 };
 
@@ -437,7 +438,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("matmul");
     TCase *tests = tcase_create("matmul");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, every_number_of_rows, 0, TYPES);
@@ -449,13 +449,8 @@ int main(void)
     tcase_add_loop_test(tests, tiles_of_tokens_do_not_matter, 0, TYPES);
     tcase_add_test(tests, weights_side_by_side);
     tcase_add_test(tests, no_tokens_no_tiles);
-    suite_add_tcase(suite, tests);
     for (int32_t i = 0; i < kernel_count; i++)
         if (kernel_table[i].op == OP_matmul)
             row_runs_here(&kernel_table[i]);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("matmul", tests);
 }

@@ -7,6 +7,7 @@
 
 #include "kernels/math.h"
 #include "tests/kernels/harness.h"
+#include "tests/unit/run_suite.h"
 
 // Byte i of the block is (167 i + 13) mod 256, its scale 0.5; the values were made by the Python
 // package gguf (quants.dequantize) and stand here doubled, which makes them integers.
@@ -299,7 +300,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("pack");
     TCase *tests = tcase_create("pack");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, blocks_read_as_gguf_reads_them);
@@ -313,10 +313,5 @@ int main(void)
     tcase_add_loop_test(tests, embed_reads_the_rows_of_any_layout, 0, READABLE);
     tcase_add_test(tests, names_lead_to_their_rows);
     tcase_add_test(tests, queries_get_the_best_allowed_target);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("pack", tests);
 }

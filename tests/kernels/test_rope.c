@@ -8,6 +8,7 @@
 
 #include "kernels/math.h"
 #include "tests/kernels/store.h"
+#include "tests/unit/run_suite.h"
 
 static KernelOperand f32_new(int64_t rows, int64_t columns, uint64_t seed)
 {
@@ -318,7 +319,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("rope");
     TCase *tests = tcase_create("rope");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, table_holds_cosines_and_sines_of_scaled_angles);
@@ -326,10 +326,5 @@ int main(void)
     tcase_add_test(tests, kv_store_writes_its_places_and_no_others);
     tcase_add_test(tests, f16_states_round_alike_on_every_target);
     tcase_add_test(tests, rope_qk_store_is_rope_and_kv_store);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("rope", tests);
 }

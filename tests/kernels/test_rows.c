@@ -7,6 +7,7 @@
 
 #include "kernels/math.h"
 #include "tests/kernels/store.h"
+#include "tests/unit/run_suite.h"
 
 static KernelOperand f32_new(int64_t rows, int64_t columns, uint64_t seed)
 {
@@ -382,6 +383,54 @@ START_TEST(softmax_reductions_and_swiglu_are_what_their_formulas_say)
 }
 END_TEST
 
+// Of lanes `first`, first + step, …: halves whose lanes alternate, so that the tree begins with
+// lanes 8 apart.
+static float tree_sum(const float lanes[16], int first, int step)
+{
+    return step == 16 ? lanes[first]
+                      : tree_sum(lanes, first, 2 * step) + tree_sum(lanes, first + step, 2 * step);
+}
+
+// As the op table has it: lane i takes columns i, i+16, …, then a tree 8-4-2-1.
+static float sum_in_lanes(const float *x, int64_t columns)
+{
+    float lanes[16] = {0};
+    for (int lane = 0; lane < 16; lane++)
+        for (int64_t i = lane; i < columns; i += 16)
+            lanes[lane] += x[i];
+    return tree_sum(lanes, 0, 1);
+}
+
+START_TEST(sum_and_softmax_add_in_the_promised_order)
+{
+    Random random = {13};
+    for (int64_t columns = 1; columns <= 70; columns++) {
+        Case test = {.operand_count = 1, .result_count = 1};
+        test.operands[0] = f32_new(3, columns, random_bits(&random));
+        KernelOperand sum = operand_new(DTYPE_f32, LAYOUT_plain, 3, 1);
+        KernelOperand soft = operand_new(DTYPE_f32, LAYOUT_plain, 3, columns);
+        test.results[0] = sum;
+        compare_rows(&test, OP_reduce_sum, false, &random);
+        test.results[0] = soft;
+        compare_rows(&test, OP_softmax, false, &random);
+        for (int64_t row = 0; row < 3; row++) {
+            const float *x = f32_of(&test.operands[0], row);
+            float most = x[0], powers[70];
+            for (int64_t i = 1; i < columns; i++)
+                most = fmaxf(most, x[i]);
+            for (int64_t i = 0; i < columns; i++)
+                powers[i] = exp_f32(x[i] - most);
+            float total = sum_in_lanes(powers, columns);
+            for (int64_t i = 0; i < columns; i++)
+                ck_assert_float_eq(f32_of(&soft, row)[i], powers[i] / total);
+            ck_assert_float_eq(*f32_of(&sum, row), sum_in_lanes(x, columns));
+        }
+        case_free(&test);
+        operand_free(&sum);
+    }
+}
+END_TEST
+
 static float binary_of(Op op, float x, float y)
 {
     switch (op) {
@@ -472,7 +521,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("rows");
     TCase *tests = tcase_create("rows");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, exp_and_silu_agree_among_targets_on_a_dense_sample);
@@ -486,13 +534,9 @@ int main(void)
     tcase_add_test(tests, q8k_has_the_sums_of_32_in_pairs_of_words);
     tcase_add_test(tests, norm_is_what_its_formula_says);
     tcase_add_test(tests, softmax_reductions_and_swiglu_are_what_their_formulas_say);
+    tcase_add_test(tests, sum_and_softmax_add_in_the_promised_order);
     tcase_add_test(tests, binary_ops_take_matrix_vector_column_and_scalar);
     tcase_add_test(tests, unary_references_are_their_formulas);
     tcase_add_test(tests, movement_copies_the_named_rows_and_columns);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("rows", tests);
 }

@@ -203,17 +203,6 @@ static inline int32_t piece(const ModelFile *file, const char *text)
     return vocabulary_find(&file->vocabulary, text, (int64_t)strlen(text));
 }
 
-static inline int run_cases(const char *name, TCase *cases)
-{
-    Suite *suite = suite_create(name);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
 static inline TCase *new_cases(const char *name)
 {
     TCase *cases = tcase_create(name);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/session.h"
+#include "tests/unit/run_suite.h"
 #include "tools/compiler/compile.h"
 
 enum { LENGTH = 300, TARGETS = 3 };
@@ -224,7 +225,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("bits");
     TCase *tests = tcase_create("bits");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, threads_and_chunks_do_not_matter, 0, TARGETS);
@@ -232,10 +232,5 @@ int main(void)
     tcase_add_loop_test(tests, the_plans_batch_does_not_matter, 0, TARGETS);
     tcase_add_test(tests, targets_agree);
     tcase_add_loop_test(tests, recycled_pages_do_not_matter, 0, TARGETS);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("bits", tests);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "graph/formats.h"
+#include "tests/unit/run_suite.h"
 
 static Arena arena;
 static Diag diag;
@@ -51,7 +52,7 @@ static const Module *must_parse(const char *ir)
 
 static const cJSON *parsed(const Module *module)
 {
-    module_print_json(module, &text);
+    module_print_json(module, NULL, &text);
     json = cJSON_ParseWithOpts(text.bytes, NULL, true);
     ck_assert_msg(json, "not JSON: %s", text.bytes);
     return json;
@@ -194,8 +195,8 @@ START_TEST(equal_bytes_twice)
 {
     Text again = {0};
     const Module *module = must_parse(planned);
-    module_print_json(module, &text);
-    module_print_json(module, &again);
+    module_print_json(module, NULL, &text);
+    module_print_json(module, NULL, &again);
     ck_assert_str_eq(text.bytes, again.bytes);
     text_free(&again);
 }
@@ -225,7 +226,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("formats");
     TCase *tests = tcase_create("formats");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, module_members);
@@ -236,10 +236,5 @@ int main(void)
     tcase_add_loop_test(tests, only_utf8_is_quoted, 0, sizeof strings / sizeof *strings);
     tcase_add_test(tests, equal_bytes_twice);
     tcase_add_test(tests, dot_nodes_and_edges);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("formats", tests);
 }

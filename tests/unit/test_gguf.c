@@ -2,6 +2,7 @@
 //
 // Bad files are made here byte by byte, so that each differs from a good one in one fact.
 #include "tests/unit/gguf_writer.h"
+#include "tests/unit/run_suite.h"
 
 START_TEST(every_scalar_type_is_read)
 {

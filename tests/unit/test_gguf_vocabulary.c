@@ -1,5 +1,6 @@
 // The canonical vocabulary out of GGUF metadata: what is read, defaulted, refused.
 #include "tests/unit/gguf_writer.h"
+#include "tests/unit/run_suite.h"
 
 // A SentencePiece vocabulary of four pieces; what a test changes is in the arguments.
 typedef struct VocabularyCase {

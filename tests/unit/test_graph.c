@@ -2,6 +2,7 @@
 // break.
 #include <math.h>
 
+#include "tests/unit/run_suite.h"
 #include "tests/unit/small_graph.h"
 
 static Value *inserted_silu(Value *x)
@@ -386,9 +387,8 @@ START_TEST(the_verifier_asks_each_level_for_what_it_promises)
 }
 END_TEST
 
-static Suite *graph_suite(void)
+int main(void)
 {
-    Suite *suite = suite_create("graph");
     TCase *tests = tcase_create("graph");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, equal_pure_nodes_are_one);
@@ -420,15 +420,5 @@ static Suite *graph_suite(void)
     tcase_add_test(tests, the_verifier_finds_types_that_edits_made_wrong);
     tcase_add_test(tests, the_verifier_finds_names_taken_twice);
     tcase_add_test(tests, the_verifier_asks_each_level_for_what_it_promises);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner = srunner_create(graph_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("graph", tests);
 }

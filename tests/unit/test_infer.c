@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "tests/unit/run_suite.h"
 #include "tests/unit/small_graph.h"
 
 // --- results
@@ -243,9 +244,8 @@ START_TEST(shapes_that_would_overflow_are_refused)
 }
 END_TEST
 
-static Suite *infer_suite(void)
+int main(void)
 {
-    Suite *suite = suite_create("infer");
     TCase *tests = tcase_create("infer");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, results_have_the_types_of_the_signatures);
@@ -258,15 +258,5 @@ static Suite *infer_suite(void)
     tcase_add_test(tests, rope_says_what_it_expects);
     tcase_add_test(tests, states_say_what_they_expect);
     tcase_add_test(tests, shapes_that_would_overflow_are_refused);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner = srunner_create(infer_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("infer", tests);
 }

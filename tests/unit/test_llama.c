@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/run_suite.h"
 #include "tests/unit/small_lua.h"
 
 static void check_llama(const Module *module, int layers, int64_t vocabulary)
@@ -184,7 +185,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("llama");
     TCase *tests = tcase_create("llama");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_set_timeout(tests, 120);
@@ -196,10 +196,5 @@ int main(void)
     tcase_add_test(tests, llama_refuses_biases);
     tcase_add_loop_test(tests, llama_builds_a_trained_model, 0,
                         (int)(sizeof trained / sizeof *trained));
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("llama", tests);
 }

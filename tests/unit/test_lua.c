@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/run_suite.h"
 #include "tests/unit/small_lua.h"
 
 static const Metadata tiny_metadata[] = {
@@ -399,9 +400,5 @@ int main(void)
     tcase_set_timeout(golden, 300);
     tcase_add_test(golden, every_error_has_its_text);
     suite_add_tcase(suite, golden);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "graph/base/luahost.h"
+#include "tests/unit/run_suite.h"
 
 #define MEBIBYTE ((size_t)1 << 20)
 
@@ -233,7 +234,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("luahost");
     TCase *tests = tcase_create("luahost");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_set_timeout(tests, 120);
@@ -255,10 +255,5 @@ int main(void)
     tcase_add_test(tests, long_paths_come_out_whole);
     tcase_add_test(tests, required_files_are_recorded_once);
     tcase_add_test(tests, files_that_are_no_scripts_are_refused);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("luahost", tests);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 
 #include "runtime/memory.h"
+#include "tests/unit/run_suite.h"
 #include "tests/unit/small_plan.h"
 #include "tools/compiler/compile.h"
 #include "tools/compiler/memory_map.h"
@@ -226,7 +227,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("memory map");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, test_lifetimes_give_the_peak_and_the_bound_of_memplan, 0, 3);
     tcase_add_test(tests, test_a_read_of_bytes_that_nobody_wrote_is_refused);
@@ -235,10 +235,5 @@ int main(void)
     tcase_add_test(tests, test_equal_plans_do_not_differ);
     tcase_add_test(tests, test_each_difference_is_one_line);
     tcase_add_test(tests, test_a_difference_back_is_the_same_with_its_sides_changed);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("memory map", tests);
 }

@@ -1,5 +1,6 @@
 // Model files as their users see them: real files, other formats, shapes without weights, --info.
 #include "tests/unit/gguf_writer.h"
+#include "tests/unit/run_suite.h"
 
 START_TEST(other_formats_are_refused_by_name)
 {

@@ -10,6 +10,7 @@
 #include "graph/decompose.h"
 #include "passes/eval.h"
 #include "passes/passes.h"
+#include "tests/unit/run_suite.h"
 
 enum { TOKENS = 11, SEQUENCES = 2, PAGES = 2, VOCABULARY = 48 };
 
@@ -388,6 +389,33 @@ START_TEST(a_type_without_kernel_is_refused_by_name)
 }
 END_TEST
 
+// Bytes that values pass on: 8 tokens of 64 floats, written once and read by every reader.
+START_TEST(statistics_count_bytes_and_nodes)
+{
+    Arena arena = {0};
+    Diag diag = {0};
+    Module *module = module_parse("module \"m\" level=built target=ref opt=1 batch=8\n"
+                                  "weight %w : f32[48,64] = \"w\":f32[48,64]\n"
+                                  "graph @step {\n"
+                                  "  %1 : f32[T,64] = embed %w, %token\n"
+                                  "  %2 : f32[T,64] = mul %1, 1\n"
+                                  "  %3 : f32[T,64] = add %2, %1\n"
+                                  "  output \"logits\" = %3\n}\n",
+                                  "m.ir", &arena, &diag);
+    ck_assert_msg(module != NULL, "%s", diag.message);
+    PipelineOptions options = {.stop_after = PASS_simplify};
+    ck_assert(pipeline_run(module, &options, &diag));
+    const PassStatistics *row = &options.statistics[PASS_simplify];
+    ck_assert(row->ran && !options.statistics[PASS_fold].ran);
+    ck_assert_int_eq(row->nodes_before, 3);
+    ck_assert_int_eq(row->nodes_after, 2);
+    ck_assert_int_eq(row->matches, 1);
+    ck_assert_int_eq(row->bytes_before, (3 + 2 + 2) * 8 * 64 * 4);
+    ck_assert_int_eq(row->bytes_after, (3 + 2) * 8 * 64 * 4);
+    arena_free(&arena);
+}
+END_TEST
+
 // --- decompositions
 
 static const char *const composites[] = {
@@ -445,7 +473,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("passes");
     TCase *tests = tcase_create("passes");
     tcase_add_loop_test(tests, every_pass_keeps_the_bits, 0, SETTING_COUNT);
     tcase_add_test(tests, quantised_activations_change_the_bits);
@@ -456,11 +483,7 @@ int main(void)
     tcase_add_test(tests, every_stage_reads_back);
     tcase_add_test(tests, deciding_passes_cannot_be_disabled);
     tcase_add_test(tests, a_type_without_kernel_is_refused_by_name);
+    tcase_add_test(tests, statistics_count_bytes_and_nodes);
     tcase_add_loop_test(tests, decomposition_means_the_same, 0, 5);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("passes", tests);
 }

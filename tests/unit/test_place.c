@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "passes/place.h"
+#include "tests/unit/run_suite.h"
 
 enum { SETS = 1000, BLOCKS_MAX = 60, EPOCHS_MAX = 40 };
 
@@ -92,6 +93,8 @@ static Placement place(Block *blocks, int32_t count)
     return placement;
 }
 
+static int searched_sets;
+
 static double check_set(Block *blocks, int32_t count)
 {
     Placement placement = place(blocks, count);
@@ -105,6 +108,11 @@ static double check_set(Block *blocks, int32_t count)
     ck_assert_int_eq(placement.peak, end);
     ck_assert_int_eq(placement.bound, most_alive(blocks, count));
     ck_assert_int_ge(placement.peak, placement.bound);
+    ck_assert_int_ge(placement.quick_peak, placement.peak);
+    // It searches where it must, and only there.
+    bool missed = placement.quick_peak - placement.bound > placement.bound / 50;
+    ck_assert_int_eq(placement.searched > 0, missed);
+    searched_sets += missed;
     return (double)placement.peak / (double)placement.bound;
 }
 
@@ -128,6 +136,7 @@ START_TEST(random_sets_stay_near_their_bound)
         within, SETS, kind_within[0], kind_within[1], kind_within[2], worst, worst_set);
     fflush(stdout); // a failed assertion ends the process without it
     ck_assert_int_ge(within, SETS * 95 / 100);
+    ck_assert_int_ge(searched_sets, 10);
 }
 END_TEST
 
@@ -175,17 +184,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("place");
     TCase *tests = tcase_create("place");
     tcase_add_test(tests, random_sets_stay_near_their_bound);
     tcase_add_test(tests, no_blocks_need_nothing);
     tcase_add_test(tests, bytes_are_used_again_only_after_the_last_epoch);
     tcase_add_test(tests, a_chain_of_layers_meets_the_bound);
     tcase_add_test(tests, places_are_a_function_of_the_blocks);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("place", tests);
 }

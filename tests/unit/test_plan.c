@@ -9,61 +9,8 @@
 #include "runtime/pool.h"
 #include "runtime/session.h"
 #include "runtime/weights.h"
-#include "tests/unit/small_plan.h"
-
-typedef struct Bytes {
-    char *bytes;
-    size_t length;
-} Bytes;
-
-static Bytes read_file(const char *path)
-{
-    Bytes read = {NULL, 0};
-    FILE *file = fopen(path, "rb");
-    ck_assert_ptr_nonnull(file);
-    fseek(file, 0, SEEK_END);
-    read.length = (size_t)ftell(file);
-    rewind(file);
-    read.bytes = malloc(read.length + 1);
-    ck_assert_uint_eq(fread(read.bytes, 1, read.length, file), read.length);
-    fclose(file);
-    return read;
-}
-
-// The file is removed first: some file systems wait for the disk when a file is cut and written
-// again.
-static void write_file(const char *path, const void *bytes, size_t length)
-{
-    unlink(path);
-    FILE *file = fopen(path, "wb");
-    ck_assert_uint_eq(fwrite(bytes, 1, length, file), length);
-    fclose(file);
-}
-
-// Writes the plan as `name` beside its model file; the path is in `path`.
-static void write_plan(const SmallPlan *small, const char *name, char path[400])
-{
-    Diag diag = {0};
-    small_path(small, name, path);
-    ck_assert_msg(plan_write(&small->plan, path, NULL, NULL, &diag), "%s", diag.message);
-}
-
-static Plan *open_plan(const char *path)
-{
-    Diag diag = {0};
-    Plan *plan = plan_open(path, &diag);
-    ck_assert_msg(plan != NULL, "%s", diag.message);
-    return plan;
-}
-
-static void refuse_plan(const char *path, const char *because)
-{
-    Diag diag = {0};
-    Plan *plan = plan_open(path, &diag);
-    ck_assert_ptr_null(plan);
-    ck_assert_msg(strstr(diag.message, because) != NULL, "\"%s\" does not say \"%s\"", diag.message,
-                  because);
-}
+#include "tests/unit/plan_files.h"
+#include "tests/unit/run_suite.h"
 
 START_TEST(test_written_plan_reads_back)
 {
@@ -646,7 +593,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("plan");
     TCase *tests = tcase_create("plan");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, test_written_plan_reads_back);
@@ -671,10 +617,5 @@ int main(void)
     tcase_add_test(tests, test_corrupt_tables_are_refused_or_harmless);
     tcase_add_test(tests, test_corrupt_headers_are_refused);
     tcase_add_test(tests, test_listing_shows_steps);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("plan", tests);
 }

@@ -7,6 +7,7 @@
 #include "runtime/kv.h"
 #include "runtime/pool.h"
 #include "runtime/session.h"
+#include "tests/unit/run_suite.h"
 #include "tests/unit/small_plan.h"
 
 // Counts allocations where the C library's own can still be reached.
@@ -502,7 +503,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("runtime");
     TCase *tests = tcase_create("runtime");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, test_barriers_order_memory, 1, 5);
@@ -523,10 +523,5 @@ int main(void)
     tcase_add_test(tests, test_steps_allocate_nothing);
     tcase_add_test(tests, test_memory_is_what_the_plan_needs);
     tcase_add_test(tests, test_embedded_and_read_weights_agree);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("runtime", tests);
 }

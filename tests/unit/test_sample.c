@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/sample.h"
+#include "tests/unit/run_suite.h"
 
 enum { SMALL = 4, LARGE = 32000 };
 
@@ -579,14 +580,8 @@ int main(void)
                                   draws_follow_the_distribution,
                                   options_out_of_range_are_refused_by_name,
                                   biases_of_foreign_tokens_are_refused};
-    Suite *suite = suite_create("sample");
     TCase *stages = tcase_create("stages");
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
         tcase_add_test(stages, tests[i]);
-    suite_add_tcase(suite, stages);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("sample", stages);
 }

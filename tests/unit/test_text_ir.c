@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "graph/graph.h"
+#include "tests/unit/run_suite.h"
 
 static Arena arena;
 static Diag diag;
@@ -607,9 +608,8 @@ START_TEST(graphs_and_layouts_fit_their_level)
 }
 END_TEST
 
-static Suite *text_suite(void)
+int main(void)
 {
-    Suite *suite = suite_create("text_ir");
     TCase *tests = tcase_create("text_ir");
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -632,15 +632,5 @@ static Suite *text_suite(void)
     tcase_add_test(tests, an_alias_takes_only_what_dies);
     tcase_add_test(tests, outputs_lie_in_io);
     tcase_add_test(tests, graphs_and_layouts_fit_their_level);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner = srunner_create(text_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("text_ir", tests);
 }

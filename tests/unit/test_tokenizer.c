@@ -10,6 +10,7 @@
 #include "runtime/text/text_stream.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/text/utf8.h"
+#include "tests/unit/run_suite.h"
 
 static const EncodeOptions plain = {false, false};
 static const EncodeOptions parsing = {false, true};
@@ -631,9 +632,5 @@ static Suite *make_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(make_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(make_suite());
 }

@@ -8,6 +8,7 @@
 #include "passes/passes.h"
 #include "passes/verify.h"
 #include "passes/verify_inputs.h"
+#include "tests/unit/run_suite.h"
 
 static const char model_text[] =
     "module \"small\" level=built target=ref opt=2 kv=f32 act=auto batch=16 page=32 context=64 "
@@ -370,7 +371,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("verify");
     TCase *tests = tcase_create("verify");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, the_pipeline_passes);
@@ -391,10 +391,5 @@ int main(void)
     tcase_add_test(tests, pages_belong_to_one_sequence_and_are_shuffled);
     tcase_add_test(tests, rows_picked_by_another_input_are_refused);
     tcase_add_test(tests, random_tensors_are_near_one);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_cases("verify", tests);
 }

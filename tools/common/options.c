@@ -176,3 +176,69 @@ void options_print_help(Program program, const char *usage, const char *footer)
     }
     printf("\n%s", footer);
 }
+
+void shell_word_print(Text *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./=:,+";
+    text_print(out, " ");
+    if (*word && strspn(word, plain) == strlen(word)) {
+        text_print(out, "%s", word);
+        return;
+    }
+    text_print(out, "'");
+    for (; *word; word++)
+        text_append(out, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
+    text_print(out, "'");
+}
+
+static void print_values(const OptionRow *row, const OptionList *list, Text *out)
+{
+    int together = row->kind == KIND_PAIR ? 2 : 1;
+    for (int32_t i = 0; i + together <= list->count; i += together) {
+        text_print(out, " --%s", row->name);
+        for (int j = 0; j < together; j++)
+            shell_word_print(out, list->items[i + j]);
+    }
+}
+
+static void print_option(const OptionRow *row, const void *field, Text *out)
+{
+    const char *text =
+        row->kind == KIND_TEXT || row->kind == KIND_MAYBE ? *(const char *const *)field : NULL;
+    switch (row->kind) {
+    case KIND_FLAG:
+        if (*(const bool *)field)
+            text_print(out, " --%s", row->name);
+        break;
+    case KIND_TEXT:
+        if (text)
+            text_print(out, " --%s", row->name), shell_word_print(out, text);
+        break;
+    case KIND_MAYBE:
+        if (text)
+            text_print(out, *text ? " --%s=%s" : " --%s", row->name, text);
+        break;
+    case KIND_INT:
+        if (*(const int64_t *)field != OPTION_UNSET_INT)
+            text_print(out, " --%s %lld", row->name, (long long)*(const int64_t *)field);
+        break;
+    case KIND_REAL:
+        if (!isnan(*(const double *)field))
+            text_print(out, " --%s %.17g", row->name, *(const double *)field);
+        break;
+    case KIND_LIST:
+    case KIND_PAIR: print_values(row, field, out); break;
+    }
+}
+
+void options_print(Program program, const Options *options, Text *out)
+{
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (rows[i].programs & (int)program)
+            print_option(&rows[i], (const char *)options + rows[i].offset, out);
+    if (options->operands.count)
+        text_print(out, " --");
+    for (int32_t i = 0; i < options->operands.count; i++)
+        shell_word_print(out, options->operands.items[i]);
+}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "graph/base/diag.h"
+#include "graph/base/text.h"
 
 typedef enum Program { PROGRAM_GRAPHC = 1, PROGRAM_GRAPHRUN = 2 } Program;
 
@@ -33,6 +34,10 @@ typedef struct Options {
 // Fills `options` from the command line. False with a message that names the option and the remedy
 // (exit status 2).
 bool options_parse(Program program, int argc, char **argv, Options *options, Diag *diag);
+// Appends the options that are given, and the operands, as a command line that parses to the same.
+void options_print(Program program, const Options *options, Text *out);
+// Appends a blank and the word, quoted for a shell where it needs to be.
+void shell_word_print(Text *out, const char *word);
 // Usage line, options by group, and what follows them.
 void options_print_help(Program program, const char *usage, const char *footer);
 

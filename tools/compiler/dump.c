@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "graph/formats.h"
+#include "tools/compiler/cost_note.h"
 #include "tools/compiler/html.h"
 
 static const char *const format_names[DUMP_FORMATS] = {"text", "json", "dot", "html"};
@@ -59,7 +60,7 @@ static void print_module(DumpFormat format, const Module *module)
 {
     Text text = {0};
     switch (format) {
-    case DUMP_JSON: module_print_json(module, &text); break;
+    case DUMP_JSON: module_print_json(module, cost_note, &text); break;
     case DUMP_DOT: module_print_dot(module, &text); break;
     default: module_print(module, &text); break;
     }

@@ -12,6 +12,7 @@
 
 #include "graph/base/ops.h"
 #include "graph/formats.h"
+#include "tools/compiler/cost_note.h"
 
 // .incbin, and not a generated array: any assembler has it, and nothing needs to be installed.
 __asm__(".pushsection .rodata\n"
@@ -26,7 +27,7 @@ void html_add_stage(Text *stages, const char *pass, const char *why, const Modul
     text_print(stages, "%s{\"pass\": \"%s\", \"why\": ", stages->length ? ",\n" : "", pass);
     quote_utf8(stages, why);
     text_print(stages, ", \"module\":\n");
-    module_print_json(module, stages);
+    module_print_json(module, cost_note, stages);
     text_print(stages, "}");
 }
 

@@ -146,28 +146,13 @@ static void told(void *context, PassId pass, const VerifyReport *report)
 
 // --- a failure
 
-static void print_word(Text *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-./=:,+";
-    text_print(out, " ");
-    if (*word && strspn(word, plain) == strlen(word)) {
-        text_print(out, "%s", word);
-        return;
-    }
-    text_print(out, "'");
-    for (; *word; word++)
-        text_append(out, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
-    text_print(out, "'");
-}
-
 static void print_command(const VerifyRun *run, const VerifyFailure *failure, const char *path,
                           Text *out)
 {
     text_print(out, "graphc");
-    print_word(out, path);
+    shell_word_print(out, path);
     if (run->compile->file)
-        text_print(out, " -w"), print_word(out, run->compile->file->path);
+        text_print(out, " -w"), shell_word_print(out, run->compile->file->path);
     text_print(out, " --verify");
     if (failure->pass != PASS_COUNT)
         text_print(out, " --stop-after=%s", pass_table[failure->pass].name);

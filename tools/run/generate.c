@@ -222,12 +222,25 @@ static bool prefill(Generation *generation, Diag *diag)
 }
 
 typedef struct Figures {
-    double load_ms, prompt_rate, reply_rate, memory_mib;
+    double load_ms, prompt_rate, reply_rate;
+    double memory_mib, resident_mib; // at most, and now
 } Figures;
 
 static double rate(int64_t tokens, double seconds)
 {
     return seconds > 0 ? (double)tokens / seconds : 0;
+}
+
+// Of this process now, 0 where nobody tells.
+static double resident_mib(void)
+{
+    long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fscanf(file, "%*s %lld", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
 static Figures take_figures(const Generation *generation)
@@ -237,7 +250,8 @@ static Figures take_figures(const Generation *generation)
     return (Figures){.load_ms = generation->run->load_seconds * 1e3,
                      .prompt_rate = rate(generation->prompt.count, generation->prompt_seconds),
                      .reply_rate = rate(generation->reply.count, generation->reply_seconds),
-                     .memory_mib = (double)usage.ru_maxrss / 1024};
+                     .memory_mib = (double)usage.ru_maxrss / 1024,
+                     .resident_mib = resident_mib()};
 }
 
 static void print_figures(const Generation *generation)
@@ -264,9 +278,10 @@ static void print_json(const Generation *generation)
                "], \"finish\": \"%s\", \"prompt_tokens\": %" PRId64
                ", \"generated_tokens\": %" PRId64 ", \"load_ms\": %.3f"
                ", \"prompt_tokens_per_second\": %.2f, \"generated_tokens_per_second\": %.2f"
-               ", \"memory_mib\": %.1f}\n",
+               ", \"memory_mib\": %.1f, \"resident_mib\": %.1f}\n",
                generation->finish, generation->prompt.count, generation->reply.count,
-               figures.load_ms, figures.prompt_rate, figures.reply_rate, figures.memory_mib);
+               figures.load_ms, figures.prompt_rate, figures.reply_rate, figures.memory_mib,
+               figures.resident_mib);
     fwrite(out.bytes, 1, out.length, stdout);
     text_free(&out);
 }
