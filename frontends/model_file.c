@@ -128,6 +128,15 @@ const MetaValue *model_file_meta(const ModelFile *file, const char *key)
     return position < 0 ? NULL : &file->metadata[position].value;
 }
 
+uint64_t model_file_header_bytes(const ModelFile *file, int32_t part)
+{
+    uint64_t header = file->parts.items[part].bytes;
+    for (int64_t i = 0; i < file->tensor_count; i++)
+        if (file->tensors[i].part == part && file->tensors[i].file_offset < header)
+            header = file->tensors[i].file_offset;
+    return header;
+}
+
 bool model_file_weight(const ModelFile *file, const char *name, Arena *arena, FileWeight *weight)
 {
     int64_t position = name_index_find(&file->weight_index, name);

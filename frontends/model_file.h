@@ -119,6 +119,8 @@ bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag)
 // recipe in the arena.
 const FileTensor *model_file_tensor(const ModelFile *file, const char *name);
 const MetaValue *model_file_meta(const ModelFile *file, const char *key);
+// Bytes of a part before its first tensor's data; all of it where it holds none.
+uint64_t model_file_header_bytes(const ModelFile *file, int32_t part);
 bool model_file_weight(const ModelFile *file, const char *name, Arena *arena, FileWeight *weight);
 // Writes metadata, tensors and vocabulary in readable lines (graphc --info).
 void model_file_print_info(const ModelFile *file, FILE *out);

@@ -43,7 +43,7 @@ bundle good 0 --dump --explain -b 64 "$tiny"
 cmp -s <(stages good) <(echo built && graphc --list-passes | cut -d' ' -f1) ||
     fail "good: stages are $(stages good | tr '\n' ' ')"
 same_bytes 'the script' examples/models/llama.lua "$work/moved-good/llama.lua"
-rm "$work/moved-good/model.gguf"
+rm "$work/moved-good/model/tiny.gguf"
 [ "$(du -sb "$work/moved-good" | cut -f1)" -lt $(($(stat -c %s "$tiny") / 4)) ] ||
     fail "good: the bundle has the weights"
 

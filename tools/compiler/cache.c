@@ -45,12 +45,9 @@ static void add_identity(HashStream *stream, const char *path)
 static void add_model(HashStream *stream, const ModelFile *file)
 {
     for (int32_t part = 0; part < file->parts.count; part++) {
-        uint64_t header = file->parts.items[part].bytes;
-        for (int64_t i = 0; i < file->tensor_count; i++)
-            if (file->tensors[i].part == part && file->tensors[i].file_offset < header)
-                header = file->tensors[i].file_offset;
         add_identity(stream, file->parts.items[part].path);
-        hash_stream_add(stream, file->parts.items[part].mapping, header);
+        hash_stream_add(stream, file->parts.items[part].mapping,
+                        model_file_header_bytes(file, part));
     }
 }
 

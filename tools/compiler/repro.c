@@ -101,14 +101,29 @@ bool repro_begin(Repro *repro, const Options *options, int argc, char **argv, Di
     return true;
 }
 
-// Bytes before the first tensor's data.
-static uint64_t header_bytes(const ModelFile *file)
+// What stands before the tensors' data in each file of the model, and the commands that make files
+// of it whose weights are zeros. Returns what the replay opens: the file, or the folder they are in.
+static const char *add_model(Repro *repro, const ModelFile *file, Text *commands)
 {
-    uint64_t header = file->mapping_bytes;
-    for (int64_t i = 0; i < file->tensor_count; i++)
-        if (file->tensors[i].file_offset < header)
-            header = file->tensors[i].file_offset;
-    return header;
+    struct stat status;
+    const char *folder = arena_format(&repro->arena, "%s/model", repro->folder);
+    if (mkdir(folder, 0777) != 0)
+        note_failure(repro, folder);
+    text_print(commands, "# The metadata is the model's, its weights are zeros.\n");
+    for (int32_t i = 0; i < file->parts.count; i++) {
+        const ModelPart *part = &file->parts.items[i];
+        const char *name = arena_format(&repro->arena, "model/%s", base_name(part->path));
+        const char *header = arena_format(&repro->arena, "%s.header", name);
+        write_file(repro, header, part->mapping, model_file_header_bytes(file, i));
+        text_print(commands, "cp");
+        shell_word_print(commands, header);
+        shell_word_print(commands, name);
+        text_print(commands, " && truncate -s %llu", (unsigned long long)part->bytes);
+        shell_word_print(commands, name);
+        text_print(commands, " || exit 2\n");
+    }
+    bool is_folder = stat(file->path, &status) == 0 && S_ISDIR(status.st_mode);
+    return is_folder ? "model" : arena_format(&repro->arena, "model/%s", base_name(file->path));
 }
 
 // What the replay is called with: files of the bundle instead of those that were given, as far as
@@ -136,25 +151,23 @@ void repro_add_inputs(Repro *repro, const Compile *compile)
     if (!repro->folder)
         return;
     const ModelFile *file = compile->file;
-    bool header = file && !file->weightless && file->mapping;
+    Text commands = {0};
     const char *script = compile->script ? base_name(compile->script) : NULL;
     const char *text = compile->module_text ? "input.ir" : NULL;
     if (script)
         copy_file(repro, script, compile->script);
     if (text)
         copy_file(repro, text, compile->module_text);
-    if (header)
-        write_file(repro, "model.header", file->mapping, header_bytes(file));
-    const char *model = header ? "model.gguf" : file ? file->path : NULL;
+    const char *model = file ? file->path : NULL;
+    if (file && file->parts.count)
+        model = add_model(repro, file, &commands);
     Options options = replay_options(compile, script ? script : text, model);
     Text run = {0};
     text_print(&run, "#!/bin/sh\n# Does again what is told in about.txt: GRAPHC=path/of/graphc sh "
                      "run.sh\ncd \"$(dirname \"$0\")\" || exit 2\n");
-    if (header)
-        text_print(&run,
-                   "# The metadata is the model's, its weights are zeros.\n"
-                   "cp model.header model.gguf && truncate -s %llu model.gguf || exit 2\n",
-                   (unsigned long long)file->mapping_bytes);
+    if (commands.length)
+        text_append(&run, commands.bytes, commands.length);
+    text_free(&commands);
     text_print(&run, "GRAPHC_MODELS=required exec \"${GRAPHC:-graphc}\"");
     options_print(PROGRAM_GRAPHC, &options, &run);
     text_print(&run, "\n");
