@@ -20,7 +20,7 @@ local function recent() return values[#values - below(math.min(#values, 6))] end
 
 local function attend(x, weight, layer)
     local keys, stored = kv_state("k" .. layer, "v" .. layer, {heads = kv_heads, dim = dim})
-    local function rotate(y) return rope(y, angles, {head_dim = dim, style = model.rope_style}) end
+    local function rotate(y) return rope(y, angles, {head_dim = dim, style = "neox"}) end
     local q = rotate(matmul(x, weight("attn_q", n, n)))
     kv_store(rotate(matmul(x, weight("attn_k", kv_heads * dim, n))), pos, seq, pages, keys)
     kv_store(matmul(x, weight("attn_v", kv_heads * dim, n)), pos, seq, pages, stored)
