@@ -38,7 +38,8 @@ swiglu_matmul|children[0], recipe->children[1], SW|children[1], recipe->children
 quantise_post|root->results[0], value|root->results[0], value->producer.node->operands[0].value
 '
 
-export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-60} # a slow machine kills no mutant
+# A slow machine kills no mutant.
+export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-60} CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-5}
 export DATA=${DATA:-../shared/data}
 DATA=$(realpath -m "$DATA")
 unset MAKEFLAGS MAKELEVEL
@@ -175,13 +176,18 @@ golden() { # pass
 program() { # path below tests
     local red='^not ok|^FAIL' pid
     build "build/tests/$1"
-    CK_TAP_LOG_FILE_NAME=/dev/stdout OUT=$copy timeout 120 "build/tests/$1" >"$copy/log" 2>&1 &
+    CK_TAP_LOG_FILE_NAME=/dev/stdout OUT=$copy timeout 600 "build/tests/$1" >"$copy/log" 2>&1 &
     pid=$!
     while kill -0 $pid 2>/dev/null && ! grep -qE "$red" "$copy/log"; do
         sleep 0.1
     done
     ! grep -qE "$red" "$copy/log" || kill $pid 2>/dev/null
-    wait $pid || echo "$1"
+    wait $pid
+    case $? in
+    0) ;;
+    124) echo "$1, which does not end" ;;
+    *) echo "$1" ;;
+    esac
 }
 
 first_red() { # killer=argument...
