@@ -39,7 +39,8 @@ quantise_post|root->results[0], value|root->results[0], value->producer.node->op
 '
 
 # A slow machine kills no mutant.
-export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-60} CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-5}
+export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-60}
+export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-5}
 export DATA=${DATA:-../shared/data}
 DATA=$(realpath -m "$DATA")
 unset MAKEFLAGS MAKELEVEL
