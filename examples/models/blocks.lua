@@ -30,18 +30,18 @@ end
 -- Refuses a file whose `key` is there and none of the values. GGUF has no key for what all models
 -- of an architecture do alike; a Hugging Face config may differ.
 function blocks.only(key, ...)
-    local given, values = hp:get(key), {...}
-    for _, value in ipairs(values) do
+    local given, texts = hp:get(key), {}
+    for i, value in ipairs {...} do
         if given == nil or given == value then return end
-        values[_] = tostring(value)
+        texts[i] = tostring(value)
     end
     error(string.format("%s = %s is not supported, only %s", key, tostring(given),
-                        table.concat(values, " or ")))
+                        table.concat(texts, " or ")), 2)
 end
 
 -- Refuses what dense models do not have.
 function blocks.dense()
-    if hp:get("expert_count", 0) > 0 then error("mixtures of experts are not supported") end
+    if hp:get("expert_count", 0) > 0 then error("mixtures of experts are not supported", 2) end
 end
 
 function blocks.embedding()
