@@ -162,6 +162,12 @@ KernelQuery node_query(const Node *node, Target target)
     return query;
 }
 
+bool node_is_dotted(const Node *node, int32_t index)
+{
+    return op_table[node->op].traits & OP_DOTS && index > 0 &&
+           node->operands[index].value->dtype != DTYPE_i32;
+}
+
 static void print_set(Text *out, uint32_t set)
 {
     const char *separator = "";

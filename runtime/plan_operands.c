@@ -242,8 +242,10 @@ static bool check_embed(const StepCheck *check)
 static bool check_gather_rows(const StepCheck *check)
 {
     const View *x = &check->operands[0];
-    return is_f32_matrix(x, symbol_t, x->columns) && is_input(&check->operands[1], INPUT_ROW) &&
-           is_result(check->results, DTYPE_f32, symbol_r, x->columns);
+    bool ids = is_result(x, DTYPE_i32, symbol_t, x->columns);
+    return (ids || is_f32_matrix(x, symbol_t, x->columns)) &&
+           is_input(&check->operands[1], INPUT_ROW) &&
+           is_result(check->results, ids ? DTYPE_i32 : DTYPE_f32, symbol_r, x->columns);
 }
 
 static bool check_slice(const StepCheck *check)
@@ -306,6 +308,36 @@ static bool check_matmul(const StepCheck *check)
         columns += w->rows.constant / halves;
     }
     return is_result(check->results, post, x->rows, columns);
+}
+
+static bool check_route(const StepCheck *check)
+{
+    const View *logits = &check->operands[0];
+    int64_t k = check->attributes->route.k;
+    return is_f32(logits) && k >= 1 && k <= logits->columns &&
+           is_result(&check->results[0], DTYPE_i32, logits->rows, k) &&
+           is_result(&check->results[1], DTYPE_f32, logits->rows, k);
+}
+
+// Ids may say anything: the kernel looks for those of its experts.
+static bool check_matmul_experts(const StepCheck *check)
+{
+    const View *x = &check->operands[0], *w = &check->operands[1], *ids = &check->operands[2];
+    int64_t experts = check->attributes->matmul_experts.experts, slots = ids->columns;
+    return set_has(check->row->inputs, x->operand->dtype) && is_activation(x, x->operand->dtype) &&
+           is_matrix(check, w) && experts >= 1 && w->rows.constant % experts == 0 &&
+           is_result(ids, DTYPE_i32, x->rows, slots) &&
+           (x->columns == w->columns ||
+            (x->columns % slots == 0 && x->columns / slots == w->columns)) &&
+           is_result(check->results, DTYPE_f32, x->rows, slots * (w->rows.constant / experts));
+}
+
+static bool check_combine(const StepCheck *check)
+{
+    const View *parts = &check->operands[0], *weights = &check->operands[1];
+    return is_f32(parts) && is_f32_matrix(weights, parts->rows, weights->columns) &&
+           parts->columns % weights->columns == 0 &&
+           is_result(check->results, DTYPE_f32, parts->rows, parts->columns / weights->columns);
 }
 
 static bool check_norm(const StepCheck *check)

@@ -14,7 +14,14 @@ typedef enum Op {
     OP_COUNT
 } Op;
 
-enum { OP_ROWWISE = 1, OP_COMMUTES = 2, OP_MOVES = 4, OP_EFFECT = 8, OP_INPLACE = 16 };
+enum {
+    OP_ROWWISE = 1,
+    OP_COMMUTES = 2,
+    OP_MOVES = 4,
+    OP_EFFECT = 8,
+    OP_INPLACE = 16,
+    OP_DOTS = 32,
+};
 enum { OPERANDS_MAX = 9, RESULTS_MAX = 2 };
 
 typedef enum Epilogue { EPILOGUE_none, EPILOGUE_swiglu, EPILOGUE_COUNT } Epilogue;
