@@ -344,7 +344,18 @@ static bool check_norm(const StepCheck *check)
 {
     const View *x = &check->operands[0];
     uint32_t post = post_of(check);
+    const View *w = &check->operands[1];
+    return post != DTYPE_COUNT && is_f32(x) && is_vector(w, w->columns) && w->columns > 0 &&
+           x->columns % w->columns == 0 && w->columns % dtype_table[post].block_elements == 0 &&
+           is_result(check->results, post, x->rows, x->columns);
+}
+
+static bool check_layer_norm(const StepCheck *check)
+{
+    const View *x = &check->operands[0];
+    uint32_t post = post_of(check);
     return post != DTYPE_COUNT && is_f32(x) && is_vector(&check->operands[1], x->columns) &&
+           (check->operand_count < 3 || is_vector(&check->operands[2], x->columns)) &&
            is_result(check->results, post, x->rows, x->columns);
 }
 
