@@ -45,6 +45,24 @@ static bool want_ids(Inference *in, int i, int64_t experts)
     return want_rows_equal(in, i, "ids", 0, "x");
 }
 
+// The results of slots whose experts have `rows` rows.
+static bool give_experts(Inference *in, int64_t rows, int64_t slots)
+{
+    int64_t block = dtype_table[op_post(in->op, in->attributes)].block_elements;
+    if (in->attributes->matmul_experts.epilogue == EPILOGUE_swiglu) {
+        if (rows % (2 * SWIGLU_INTERLEAVE))
+            return infer_refuse(in,
+                                "epilogue=swiglu: %lld rows of an expert do not divide into pairs "
+                                "of %d",
+                                (long long)rows, SWIGLU_INTERLEAVE);
+        rows /= 2;
+    }
+    if (rows % block)
+        return infer_refuse(in, "post: %lld outputs of an expert do not divide into blocks of %lld",
+                            (long long)rows, (long long)block);
+    return give_post(in, 0, "post", (Shape){2, {rows_of(in, 0), dim_constant(slots * rows)}});
+}
+
 bool infer_matmul_experts(Inference *in)
 {
     int32_t experts = in->attributes->matmul_experts.experts;
@@ -59,7 +77,7 @@ bool infer_matmul_experts(Inference *in)
         return infer_refuse(
             in, "inner sizes differ: x has %lld columns, expected %lld or %lld * %lld",
             (long long)columns_of(in, 0), (long long)k, (long long)slots, (long long)k);
-    return give_f32(in, rows_of(in, 0), slots * (rows / experts));
+    return give_experts(in, rows / experts, slots);
 }
 
 bool infer_combine(Inference *in)

@@ -59,17 +59,22 @@ int64_t matmul_panel_rows(Layout layout)
     return layout == LAYOUT_plain ? MATMUL_ROWS : layout_table[layout].panel_rows;
 }
 
+int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post)
+{
+    bool swiglu = epilogue == EPILOGUE_swiglu;
+    if (post != DTYPE_f32)
+        return dtype_table[post].block_elements * (swiglu ? 2 : 1);
+    return swiglu ? 2 * SWIGLU_INTERLEAVE : matmul_panel_rows(layout);
+}
+
 static Cut cut_weight(const KernelCall *call, const KernelOperand *weight)
 {
     Cut cut;
     DType post = call_post(call);
     bool swiglu = call_swiglu(call);
     cut.panel_rows = matmul_panel_rows(weight->layout);
-    cut.unit_rows = cut.panel_rows;
-    if (post != DTYPE_f32)
-        cut.unit_rows = dtype_table[post].block_elements * (swiglu ? 2 : 1);
-    else if (swiglu)
-        cut.unit_rows = 2 * SWIGLU_INTERLEAVE;
+    cut.unit_rows =
+        matmul_unit_rows(weight->layout, (Epilogue)call->attributes->matmul.epilogue, post);
     assert(weight->rows % (swiglu ? 2 * SWIGLU_INTERLEAVE : 1) == 0);
     assert(post == DTYPE_f32 || weight->rows % cut.unit_rows == 0);
     cut.units = (weight->rows + cut.unit_rows - 1) / cut.unit_rows;
@@ -252,8 +257,7 @@ MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row)
                          least(panel_rows, weight->rows - row), weight->columns};
 }
 
-// 16 gates and 16 ups in turn become 16 outputs each, in place.
-static void apply_swiglu(const RowsBody *rows, float *row, int64_t outputs)
+void matmul_apply_swiglu(const RowsBody *rows, float *row, int64_t outputs)
 {
     for (int64_t i = 0; i < outputs; i += SWIGLU_INTERLEAVE) {
         const float *gate = row + 2 * i;
@@ -269,7 +273,7 @@ static void finish_unit(const Job *job, int64_t unit_rows, int64_t rows, int64_t
     for (int64_t t = 0; t < job->tokens.count; t++) {
         float *row = job->unit + t * unit_rows;
         if (job->swiglu)
-            apply_swiglu(body, row, outputs);
+            matmul_apply_swiglu(body, row, outputs);
         if (job->post == DTYPE_f32)
             memcpy(operand_row(job->result, job->token + t) + column, row,
                    (size_t)outputs * sizeof *row);

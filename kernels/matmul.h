@@ -84,8 +84,12 @@ void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const Ma
 int64_t matmul_panel_scratch(DType dtype, int64_t k);
 // Rows of a panel; a plain weight has panels too.
 int64_t matmul_panel_rows(Layout layout);
+// Rows of a unit: a panel, or what makes a block of the result.
+int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post);
 // The panel that begins at `row`.
 MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row);
+// 16 gates and 16 ups in turn become 16 outputs each, in place.
+void matmul_apply_swiglu(const RowsBody *rows, float *row, int64_t outputs);
 // As many tokens of k columns as keep their activations in L2, a multiple of MATMUL_TOKENS.
 int64_t matmul_block_tokens(DType dtype, int64_t k);
 // Up to MATMUL_TOKENS rows of floats as one tile. Beyond the last nothing is written nor read.

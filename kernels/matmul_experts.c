@@ -3,12 +3,15 @@
 //
 //   experts that a slot names
 //     their (token, slot) pairs, in blocks, gathered to tiles (once a thread)
-//       panels of the expert                   <- what threads share out: panel i of every expert
+//       units of the expert's rows             <- what threads share out: unit i of every expert
+//         panels of the unit
+//     and at the end of a unit: swiglu, quantise, and each row to where its pair belongs
 //
 // Bits do not depend on who else chose the expert: an output is one chain in ascending k, as in
 // matmul. The rows of experts follow one another in one matrix, and a panel may hold the end of one
-// and the beginning of the next: both compute it, each keeps its own rows. Ids are looked for,
-// never used as indices: one that names no expert reads nothing, and what it leaves is not defined.
+// and the beginning of the next: both compute it, each keeps its own rows. (With an epilogue or
+// post experts have whole units.) Ids are looked for, never used as indices: one that names no
+// expert reads nothing, and what it leaves is not defined.
 //
 // Rejected: sharing out (expert, panel) pairs, which leaves threads without work when few experts
 // are chosen; sorting the pairs first, which costs scratch and is not seen beside the products.
@@ -24,8 +27,10 @@ typedef struct Pick {
 typedef struct Job {
     const MatmulBody *body;
     const KernelOperand *x, *weight, *ids, *result;
-    int64_t k, rows, panel_rows; // rows of an expert
-    Pick *picks;                 // scratch, as the following
+    int64_t k, rows, outputs, unit_rows; // rows and outputs are an expert's
+    bool swiglu;
+    DType post;
+    Pick *picks; // scratch, as the following
     void *panel, *packed;
     float *sums;
     int64_t expert;
@@ -46,6 +51,13 @@ static int64_t round_up(int64_t value, int64_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
+static int64_t unit_rows(const KernelCall *call)
+{
+    return matmul_unit_rows(call->operands[1].layout,
+                            (Epilogue)call->attributes->matmul_experts.epilogue,
+                            (DType)call->attributes->matmul_experts.post);
+}
+
 static Sizes sizes_of(const KernelCall *call)
 {
     const KernelOperand *x = &call->operands[0], *w = &call->operands[1], *ids = &call->operands[2];
@@ -53,7 +65,7 @@ static Sizes sizes_of(const KernelCall *call)
     Sizes sizes = {.block = least(all, matmul_block_tokens(x->dtype, w->columns))};
     sizes.picks = round_up(sizes.block * (int64_t)sizeof(Pick), 64);
     sizes.packed = round_up(sizes.block * dtype_row_bytes(x->dtype, w->columns), 64);
-    sizes.sums = sizes.block * matmul_panel_rows(w->layout) * (int64_t)sizeof(float);
+    sizes.sums = sizes.block * unit_rows(call) * (int64_t)sizeof(float);
     return sizes;
 }
 
@@ -69,13 +81,13 @@ static int64_t expert_rows(const KernelCall *call)
     return call->operands[1].rows / call->attributes->matmul_experts.experts;
 }
 
-// As many as the panels of the expert that touches most.
+// As many as the units of the expert that touches most.
 int64_t matmul_experts_tiles(const KernelCall *call)
 {
-    int64_t rows = expert_rows(call), panel = matmul_panel_rows(call->operands[1].layout);
+    int64_t rows = expert_rows(call), unit = unit_rows(call);
     if (call->operands[0].rows == 0)
         return 0;
-    return rows % panel == 0 ? rows / panel : (rows + panel - 2) / panel + 1;
+    return rows % unit == 0 ? rows / unit : (rows + unit - 2) / unit + 1;
 }
 
 // Where the expert's activations of a pick begin: a row of floats, or words of a tile of quants.
@@ -143,22 +155,40 @@ static int64_t take_picks(const Job *job, int64_t most, int64_t *place)
     return count;
 }
 
-// Panel `index` of those that hold rows of the expert.
-static void run_panel(const Job *job, int64_t index)
+// What stands between a unit's sums and the result: columns begin … end-1 of each pick's row of
+// sums go to columns from `column` of its part.
+static void finish_unit(const Job *job, int64_t begin, int64_t end, int64_t column)
 {
-    int64_t begin = job->expert * job->rows, end = begin + job->rows;
-    int64_t row = (begin / job->panel_rows + index) * job->panel_rows;
-    if (row >= end)
-        return;
-    MatmulPanel panel = matmul_panel_at(job->weight, row);
-    matmul_run_panel(job->body, &panel, &job->tokens, job->panel, job->sums, job->panel_rows);
-    int64_t first = row > begin ? row : begin, last = least(row + job->panel_rows, end);
+    const RowsBody *body = job->body->rows;
+    int64_t outputs = job->swiglu ? (end - begin) / 2 : end - begin;
     for (int64_t i = 0; i < job->tokens.count; i++) {
         Pick pick = job->picks[i];
-        memcpy(operand_row(job->result, pick.token) + pick.slot * job->rows + (first - begin),
-               job->sums + i * job->panel_rows + (first - row),
-               (size_t)(last - first) * sizeof(float));
+        float *row = job->sums + i * job->unit_rows + begin;
+        int64_t at = pick.slot * job->outputs + column;
+        if (job->swiglu)
+            matmul_apply_swiglu(body, row, outputs);
+        if (job->post == DTYPE_f32)
+            memcpy(operand_row(job->result, pick.token) + at, row, (size_t)outputs * sizeof *row);
+        else
+            activation_write(body, job->result, pick.token, at, row, outputs);
     }
+}
+
+// Unit `index` of those that hold rows of the expert.
+static void run_unit(const Job *job, int64_t index)
+{
+    int64_t begin = job->expert * job->rows, end = begin + job->rows;
+    int64_t unit = (begin / job->unit_rows + index) * job->unit_rows;
+    if (unit >= end)
+        return;
+    int64_t past = least(unit + job->unit_rows, job->weight->rows);
+    for (int64_t row = unit; row < past; row += matmul_panel_rows(job->weight->layout)) {
+        MatmulPanel panel = matmul_panel_at(job->weight, row);
+        matmul_run_panel(job->body, &panel, &job->tokens, job->panel, job->sums + (row - unit),
+                         job->unit_rows);
+    }
+    int64_t first = unit > begin ? unit : begin, last = least(past, end);
+    finish_unit(job, first - unit, last - unit, (first - begin) / (job->swiglu ? 2 : 1));
 }
 
 void matmul_experts_run(const MatmulBody *body, const KernelCall *call, void *scratch,
@@ -174,8 +204,11 @@ void matmul_experts_run(const MatmulBody *body, const KernelCall *call, void *sc
                .result = call->results,
                .k = operands[1].columns,
                .rows = expert_rows(call),
-               .panel_rows = matmul_panel_rows(operands[1].layout),
+               .unit_rows = unit_rows(call),
+               .swiglu = call->attributes->matmul_experts.epilogue == EPILOGUE_swiglu,
+               .post = (DType)call->attributes->matmul_experts.post,
                .picks = scratch};
+    job.outputs = job.swiglu ? job.rows / 2 : job.rows;
     job.panel = memory + sizes.picks;
     job.packed = (uint8_t *)job.panel + matmul_panel_scratch(job.x->dtype, job.k);
     job.sums = (float *)(void *)((uint8_t *)job.packed + sizes.packed);
@@ -183,6 +216,6 @@ void matmul_experts_run(const MatmulBody *body, const KernelCall *call, void *sc
         for (int64_t place = 0, count; (count = take_picks(&job, sizes.block, &place));) {
             job.tokens = gather(&job, count);
             for (int64_t index = first; index < last; index++)
-                run_panel(&job, index);
+                run_unit(&job, index);
         }
 }

@@ -82,6 +82,8 @@ Attributes op_default_attributes(Op op);
 const char *attribute_value_name(AttributeKind kind, int32_t value);
 // The inverse; -1 when the kind has no such name.
 int32_t attribute_value_from_name(AttributeKind kind, const char *name);
+// The attribute `epilogue`, none for ops without it.
+Epilogue op_epilogue(Op op, const Attributes *attributes);
 // The dtype of the result that `post` (or quantise's `type`) decides, DTYPE_f32 for other ops.
 DType op_post(Op op, const Attributes *attributes);
 

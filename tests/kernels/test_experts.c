@@ -14,6 +14,8 @@ typedef struct Problem {
     DType x, weight;
     int64_t tokens, experts, slots, rows, k;
     bool shared; // x is one part for all slots
+    Epilogue epilogue;
+    DType post;
     KernelOperand floats, weights, ids;
 } Problem;
 
@@ -69,18 +71,23 @@ static void problem_free(Problem *problem)
     operand_free(&problem->ids);
 }
 
-// The floats in the type of the problem's activations.
-static KernelOperand activations(const Problem *problem, const KernelOperand *floats)
+static int64_t outputs(const Problem *problem)
 {
-    if (problem->x == DTYPE_f32)
+    return problem->epilogue == EPILOGUE_swiglu ? problem->rows / 2 : problem->rows;
+}
+
+// The floats as activations of a type.
+static KernelOperand activations(DType dtype, const KernelOperand *floats)
+{
+    if (dtype == DTYPE_f32)
         return operand_copy(floats);
     Random random = {9};
     Case test = {.operand_count = 1, .result_count = 1};
     test.attributes = op_default_attributes(OP_quantise);
-    test.attributes.quantise.type = (int32_t)problem->x;
+    test.attributes.quantise.type = (int32_t)dtype;
     test.operands[0] = *floats;
-    test.results[0] = operand_new(problem->x, floats->rows == 1 ? LAYOUT_t1 : LAYOUT_t8,
-                                  floats->rows, floats->columns);
+    test.results[0] = operand_new(dtype, floats->rows == 1 ? LAYOUT_t1 : LAYOUT_t8, floats->rows,
+                                  floats->columns);
     case_run(reference_of(OP_quantise), &test, &random);
     return test.results[0];
 }
@@ -118,14 +125,16 @@ static KernelOperand expert_product(const Problem *problem, int64_t expert, int6
            (size_t)(problem->rows * row_bytes));
     Case test = {.operand_count = 2, .result_count = 1};
     test.attributes = op_default_attributes(OP_matmul);
-    test.operands[0] = activations(problem, &part);
+    test.attributes.matmul.epilogue = (int32_t)problem->epilogue;
+    test.operands[0] = activations(problem->x, &part);
     test.operands[1] = operand_pack(&rows, packed_layout(problem->weight));
-    test.results[0] = operand_new(DTYPE_f32, LAYOUT_plain, problem->tokens, problem->rows);
+    test.results[0] = operand_new(DTYPE_f32, LAYOUT_plain, problem->tokens, outputs(problem));
     KernelQuery query = {.op = OP_matmul,
                          .target = TARGET_ref,
                          .inputs = 1u << problem->x,
                          .stored = 1u << problem->weight,
-                         .layouts = 1u << test.operands[1].layout};
+                         .layouts = 1u << test.operands[1].layout,
+                         .epilogue = problem->epilogue};
     case_run(kernel_find(&query), &test, &random);
     operand_free(&part);
     operand_free(&rows);
@@ -142,19 +151,21 @@ static bool names(const Problem *problem, int64_t token, int64_t slot, int64_t e
 // Where no expert is named the result stays the garbage that it was.
 static KernelOperand expected_result(const Problem *problem)
 {
+    int64_t part = outputs(problem);
     KernelOperand result =
-        operand_new(DTYPE_f32, LAYOUT_plain, problem->tokens, problem->slots * problem->rows);
+        operand_new(DTYPE_f32, LAYOUT_plain, problem->tokens, problem->slots * part);
     for (int64_t expert = 0; expert < problem->experts; expert++)
         for (int64_t slot = 0; slot < problem->slots; slot++) {
             KernelOperand product = expert_product(problem, expert, slot);
             for (int64_t t = 0; t < problem->tokens; t++)
                 if (names(problem, t, slot, expert))
-                    memcpy((float *)result.data + t * result.columns + slot * problem->rows,
-                           (const float *)product.data + t * problem->rows,
-                           (size_t)problem->rows * sizeof(float));
+                    memcpy((float *)result.data + t * result.columns + slot * part,
+                           (const float *)product.data + t * part, (size_t)part * sizeof(float));
             operand_free(&product);
         }
-    return result;
+    KernelOperand written = activations(problem->post, &result);
+    operand_free(&result);
+    return written;
 }
 
 static void check_problem(const Problem *problem, Random *random)
@@ -168,12 +179,15 @@ static void check_problem(const Problem *problem, Random *random)
             continue;
         Case test = {.operand_count = 3, .result_count = 1};
         test.attributes.matmul_experts.experts = (int32_t)problem->experts;
-        test.operands[0] = activations(problem, &problem->floats);
+        test.attributes.matmul_experts.epilogue = (int32_t)problem->epilogue;
+        test.attributes.matmul_experts.post = (int32_t)problem->post;
+        test.operands[0] = activations(problem->x, &problem->floats);
         test.operands[1] = row->layouts & LAYOUT_SET(plain)
                                ? operand_copy(&problem->weights)
                                : operand_pack(&problem->weights, packed_layout(problem->weight));
         test.operands[2] = operand_copy(&problem->ids);
-        test.results[0] = operand_new(DTYPE_f32, LAYOUT_plain, problem->tokens, expected.columns);
+        test.results[0] =
+            operand_new(problem->post, expected.layout, problem->tokens, expected.columns);
         case_run(row, &test, random);
         operand_expect(row, &test.results[0], &expected, row->tolerance);
         case_free(&test);
@@ -188,6 +202,23 @@ START_TEST(experts_give_what_matmul_gives)
     Random random = {(uint64_t)_i + 1};
     for (int problems = 0; problems < 40; problems++) {
         Problem problem = problem_new(_i, &random);
+        problem_fill(&problem, (uint64_t)problems * 8);
+        check_problem(&problem, &random);
+        problem_free(&problem);
+    }
+}
+END_TEST
+
+START_TEST(experts_have_epilogues_and_posts)
+{
+    static const DType posts[] = {DTYPE_f32, DTYPE_q8, DTYPE_q8k};
+    Random random = {(uint64_t)_i + 70};
+    for (int problems = 0; problems < 24; problems++) {
+        Problem problem = problem_new(_i, &random);
+        int32_t unit = problems % 3 ? dtype_table[posts[problems % 3]].block_elements : 16;
+        problem.post = posts[problems % 3];
+        problem.epilogue = problems & 1 ? EPILOGUE_swiglu : EPILOGUE_none;
+        problem.rows = unit * random_between(&random, 1, 2) * (problems & 1 ? 2 : 1);
         problem_fill(&problem, (uint64_t)problems * 8);
         check_problem(&problem, &random);
         problem_free(&problem);
@@ -348,6 +379,7 @@ int main(void)
     TCase *tests = tcase_create("experts");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, experts_give_what_matmul_gives, 0, TYPES);
+    tcase_add_loop_test(tests, experts_have_epilogues_and_posts, 0, TYPES);
     tcase_add_loop_test(tests, experts_take_many_tokens, 0, TYPES);
     tcase_add_loop_test(tests, ids_of_no_expert_touch_nothing, 0, TYPES);
     tcase_add_test(tests, no_tokens_no_tiles);
