@@ -234,8 +234,12 @@ static const Dim symbol_t = {.factor = {[SYMBOL_T] = 1}}, symbol_r = {.factor = 
 static bool check_embed(const StepCheck *check)
 {
     const View *w = &check->operands[0];
-    return is_matrix(check, w) && w->rows.constant >= check->plan->info.vocabulary_size &&
-           is_input(&check->operands[1], INPUT_TOKEN) &&
+    const PlanInfo *info = &check->plan->info;
+    bool tokens = is_input(&check->operands[1], INPUT_TOKEN) &&
+                  w->rows.constant >= info->vocabulary_size;
+    bool positions = is_input(&check->operands[1], INPUT_POS) && info->positions > 0 &&
+                     w->rows.constant >= info->positions;
+    return is_matrix(check, w) && (tokens || positions) &&
            is_result(check->results, DTYPE_f32, symbol_t, w->columns);
 }
 

@@ -1,51 +1,33 @@
-local experts = require "experts"
-local hp, w = model.hyperparameters, model.weight
-local layers, n = hp.block_count, hp.embedding_length
-local heads    = hp["attention.head_count"]
-local kv_heads = hp:get("attention.head_count_kv", heads)
-local head_dim = hp:get("attention.key_length", n // heads)
-local eps      = hp["attention.layer_norm_rms_epsilon"]
-local vocab    = hp:get("vocab_size") or model.shape("token_embd.weight")
-local moe = model.architecture
-local norm_topk = hp:get("expert_weights_norm", moe ~= "qwen2moe")
-local angles = rope_table(pos, {dims = hp:get("rope.dimension_count", head_dim), theta = hp:get("rope.freq_base", 1e6)})
+-- qwen2moe: Qwen 2 with a mixture of experts, and beside it a network that every row goes through,
+-- its output scaled by a gate of its own. Qwen 1.5 MoE too. Yang et al. 2024.
 
-local embedding = w("token_embd.weight", {vocab, n})
-local x = embed(embedding, token)
-for i = 0, layers - 1 do
-    local function weight(name, ...) return w("blk." .. i .. "." .. name .. ".weight", {...}) end
-    local function project(h, name, rows)
-        local y = matmul(h, weight(name, rows, n))
-        local bias = "blk." .. i .. "." .. name .. ".bias"
-        if model.has(bias) then y = y + w(bias, {rows}) end
-        if model.has("blk." .. i .. "." .. name .. "_norm.weight") then y = rms_norm(y, weight(name .. "_norm", head_dim), {eps = eps}) end
-        return y
-    end
-    local function rotate(y) return rope(y, angles, {head_dim = head_dim, style = "neox"}) end
-    local keys, values = kv_state("k" .. i, "v" .. i, {heads = kv_heads, dim = head_dim})
-    local h = rms_norm(x, weight("attn_norm", n), {eps = eps})
-    local q = rotate(project(h, "attn_q", heads * head_dim))
-    kv_store(rotate(project(h, "attn_k", kv_heads * head_dim)), pos, seq, pages, keys)
-    kv_store(project(h, "attn_v", kv_heads * head_dim), pos, seq, pages, values)
-    local mixed = attention(q, pos, seq, pages, keys, values, {
-        heads = heads, scale = head_dim ^ -0.5, window = hp:get("attention.sliding_window", 0),
-    })
-    x = x + named("l" .. i .. ".attn", matmul(mixed, weight("attn_output", n, heads * head_dim)))
-    h = rms_norm(x, weight("ffn_norm", n), {eps = eps})
-    local y
-    if model.has("blk." .. i .. ".ffn_gate_inp.weight") then
-        y = experts.mixture(h, weight, norm_topk)
-        if moe == "qwen2moe" then
-            local open = 1 / (exp(-matmul(h, weight("ffn_gate_inp_shexp", 1, n))) + 1)
-            y = y + experts.network(h, weight, hp.expert_shared_feed_forward_length, "_shexp") * open
-        end
-    else
-        y = experts.network(h, weight, hp.feed_forward_length, "")
-    end
-    x = x + named("l" .. i .. ".ffn", y)
-    x = named("l" .. i, x)
+local blocks = require "blocks"
+local rotate = require "rope".rotation(blocks.head_dim)
+local hp, w = model.hyperparameters, model.weight
+local windowed = hp:get("max_window_layers", blocks.layers)
+local normalise = hp:get("expert_weights_norm", false)
+
+blocks.only("hidden_act", "silu")
+
+-- sigmoid(gate(x)) * network(x)
+local function shared(x, i)
+    local blk, hidden = "blk." .. i .. ".ffn_", hp.expert_shared_feed_forward_length
+    local gate = blocks.linear(x, blk .. "gate_shexp", hidden)
+    local up = blocks.linear(x, blk .. "up_shexp", hidden)
+    local out = blocks.linear(swiglu(gate, up), blk .. "down_shexp", blocks.width)
+    local open = matmul(x, w(blk .. "gate_inp_shexp.weight", {1, blocks.width}))
+    return named("l" .. i .. ".shared", out * (1 / (exp(-open) + 1)))
 end
-local last = rms_norm(gather_rows(x, row), w("output_norm.weight", {n}), {eps = eps})
-local head = model.has("output.weight") and w("output.weight", {vocab, n}) or embedding
-output("logits", matmul(last, head))
-model.describe {context = hp.context_length, vocabulary = vocab}
+
+local x = blocks.embedding()
+for i = 0, blocks.layers - 1 do
+    local blk = "blk." .. i .. "."
+    local q, k, v = blocks.qkv(blocks.rms_norm(x, blk .. "attn_norm"), i)
+    local window = blocks.window(i, i % 2 == 0 and i < windowed)
+    x = x + blocks.attention(rotate(q), rotate(k), v, i, {window = window})
+    local h = blocks.rms_norm(x, blk .. "ffn_norm")
+    local out = blocks.sparse(h, i, normalise)
+    if model.has(blk .. "ffn_gate_shexp.weight") then out = out + shared(h, i) end
+    x = named("l" .. i, x + out)
+end
+output("logits", blocks.logits(x, blocks.rms_norm))
