@@ -3,6 +3,7 @@
 // Every value is on one line; strings are quoted and escaped, for they come from the file and go to
 // a terminal. Shapes are in NumPy order, offsets count from the start of the file.
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "frontends/model_file.h"
@@ -31,10 +32,17 @@ static void print_text(Text *out, const char *bytes, size_t length, size_t limit
 
 static void print_real(Text *out, double value, const char *type_name)
 {
-    if (!strcmp(type_name, "f32"))
+    char digits[32];
+    if (!strcmp(type_name, "f32")) {
         text_float(out, (float)value);
-    else
-        text_print(out, "%.17g", value);
+        return;
+    }
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value)
+            break;
+    }
+    text_print(out, "%s", digits);
 }
 
 static void print_value(Text *out, const MetaValue *value, size_t text_limit);
@@ -98,7 +106,7 @@ static int64_t tensor_elements(const FileTensor *tensor)
 
 static void print_tensor(Text *out, const FileTensor *tensor, int name_width)
 {
-    char shape[96] = "(";
+    char shape[TENSOR_RANK_MAX * 24] = "(";
     size_t used = 1;
     for (int32_t i = 0; i < tensor->rank; i++)
         used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%" PRId64, i ? ", " : "",
@@ -107,8 +115,8 @@ static void print_tensor(Text *out, const FileTensor *tensor, int name_width)
     snprintf(shape + used, sizeof shape - used, tensor->rank == 1 ? ",)" : ")");
     text_print(out, "%-*s  ", name_width, tensor->name);
     if (tensor->dtype == DTYPE_COUNT)
-        text_print(out, "unknown type %" PRIu32 "  %-20s  %12" PRIu64 "             ?\n",
-                   tensor->file_type, shape, tensor->file_offset);
+        text_print(out, "%-6s  %-20s  %12" PRIu64 "             ?\n", tensor->type_name, shape,
+                   tensor->file_offset);
     else
         text_print(out, "%-6s  %-20s  %12" PRIu64 "  %12" PRIu64 "\n",
                    dtype_table[tensor->dtype].name, shape, tensor->file_offset, tensor->bytes);
@@ -129,8 +137,10 @@ static void print_tensors(Text *out, const ModelFile *file)
 
 static void print_summary(Text *out, const ModelFile *file)
 {
-    uint64_t bytes = 0, parameters = 0;
+    uint64_t bytes = 0, parameters = 0, all = 0;
     int64_t unknown = 0;
+    for (int32_t i = 0; i < file->parts.count; i++)
+        all += file->parts.items[i].bytes;
     for (int64_t i = 0; i < file->tensor_count; i++) {
         parameters += (uint64_t)tensor_elements(&file->tensors[i]);
         bytes += file->tensors[i].bytes;
@@ -143,8 +153,9 @@ static void print_summary(Text *out, const ModelFile *file)
     else
         text_print(out,
                    "%" PRId64 " tensors, %" PRIu64 " parameters in %" PRIu64
-                   " bytes, file of %" PRIu64 " bytes\n",
-                   file->tensor_count, parameters, bytes, file->parts.items[0].bytes);
+                   " bytes, %s of %" PRIu64 " bytes\n",
+                   file->tensor_count, parameters, bytes, file->parts.count > 1 ? "files" : "file",
+                   all);
     if (unknown)
         text_print(out,
                    "%" PRId64

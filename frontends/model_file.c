@@ -13,10 +13,13 @@
 #include <unistd.h>
 
 #include "frontends/gguf/gguf.h"
+#include "frontends/safetensors/safetensors.h"
 #include "frontends/shape.h"
 #include "graph/graph.h"
 
-#define SUPPORTED "supported are GGUF files (versions 2 and 3) and shape:NAME"
+#define SUPPORTED                                                                                  \
+    "supported are GGUF files (versions 2 and 3), safetensors files, Hugging Face folders and "    \
+    "shape:NAME"
 
 typedef struct ForeignFormat {
     const char *name;
@@ -29,7 +32,6 @@ static const ForeignFormat foreign_formats[] = {
     {"an old GGML file (ggjt), which GGUF replaced", 0, 4, "tjgg"},
     {"an old GGML file (ggmf), which GGUF replaced", 0, 4, "fmgg"},
     {"an old GGML file (ggml), which GGUF replaced", 0, 4, "lmgg"},
-    {"a safetensors file", 8, 2, "{\""},
     {"a zip archive (a PyTorch checkpoint?)", 0, 4, "PK\x03\x04"},
     {"a Python pickle (a PyTorch checkpoint?)", 0, 2, "\x80\x02"},
     {"an HDF5 file", 0, 4, "\x89HDF"},
@@ -57,14 +59,11 @@ static bool map_descriptor(ModelPart *part, int descriptor, Where where, Diag *d
     if (fstat(descriptor, &status) != 0)
         return diag_fail(diag, where, "cannot be examined: %s", strerror(errno));
     if (S_ISDIR(status.st_mode))
-        return diag_fail(
-            diag, where,
-            "this is a folder (Hugging Face folders are not supported yet); " SUPPORTED);
+        return diag_fail(diag, where, "this is a folder, a file was expected");
     if (!S_ISREG(status.st_mode))
         return diag_fail(diag, where, "not a regular file; " SUPPORTED);
-    if (status.st_size < 4)
-        return diag_fail(diag, where, "a file of %lld bytes is too short to be a model; " SUPPORTED,
-                         (long long)status.st_size);
+    if (status.st_size == 0)
+        return diag_fail(diag, where, "the file is empty");
     void *mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (mapping == MAP_FAILED)
         return diag_fail(diag, where, "cannot be mapped: %s", strerror(errno));
@@ -91,9 +90,25 @@ bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag)
 
 static bool read_file(ModelFile *file, Arena *arena, Diag *diag)
 {
-    if (memcmp(file->parts.items[0].mapping, "GGUF", 4) != 0)
-        return refuse_foreign(file, (Where){.file = file->path}, diag);
-    return gguf_read(file, arena, diag) && gguf_read_vocabulary(file, arena, diag);
+    const ModelPart *part = &file->parts.items[0];
+    if (part->bytes < 4)
+        return diag_fail(diag, (Where){.file = file->path},
+                         "a file of %llu bytes is too short to be a model; " SUPPORTED,
+                         (unsigned long long)part->bytes);
+    if (memcmp(part->mapping, "GGUF", 4) == 0)
+        return gguf_read(file, arena, diag) && gguf_read_vocabulary(file, arena, diag);
+    if (safetensors_is(part->mapping, part->bytes))
+        return safetensors_read_file(file, arena, diag);
+    return refuse_foreign(file, (Where){.file = file->path}, diag);
+}
+
+// The path without slashes at its end, but for the root.
+static const char *trimmed(const char *path, Arena *arena)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return arena_copy_text(arena, path, length);
 }
 
 ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
@@ -101,8 +116,13 @@ ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
     if (shape_is(path))
         return shape_open(path, arena, diag);
     ModelFile *file = ARENA_NEW(arena, ModelFile);
-    file->path = arena_copy_text(arena, path, strlen(path));
-    if (model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag))
+    file->path = trimmed(path, arena);
+    struct stat status;
+    bool folder = stat(file->path, &status) == 0 && S_ISDIR(status.st_mode);
+    bool good = folder
+                    ? safetensors_read_folder(file, arena, diag)
+                    : model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag);
+    if (good)
         return file;
     model_file_close(file);
     return NULL;
@@ -147,15 +167,32 @@ bool model_file_weight(const ModelFile *file, const char *name, Arena *arena, Fi
     const FileTensor *tensor = model_file_tensor(file, name);
     if (!tensor)
         return false;
-    *weight =
-        (FileWeight){.name = tensor->name, .rank = tensor->rank, .file_type = tensor->file_type};
+    *weight = model_file_tensor_weight(tensor, arena);
+    return true;
+}
+
+FileWeight model_file_tensor_weight(const FileTensor *tensor, Arena *arena)
+{
+    FileWeight weight = {
+        .name = tensor->name, .rank = tensor->rank, .type_name = tensor->type_name};
     int64_t rows = 1;
     for (int32_t i = 0; i < tensor->rank; i++) {
-        weight->shape[i] = tensor->shape[i];
+        weight.shape[i] = tensor->shape[i];
         rows *= i + 1 < tensor->rank ? tensor->shape[i] : 1;
     }
     if (tensor->dtype != DTYPE_COUNT && tensor->rank > 0 && rows > 0)
-        weight->recipe = recipe_tensor(arena, tensor->name, tensor->dtype, rows,
-                                       tensor->shape[tensor->rank - 1]);
-    return true;
+        weight.recipe = recipe_tensor(arena, tensor->name, tensor->dtype, rows,
+                                      tensor->shape[tensor->rank - 1]);
+    return weight;
+}
+
+// A vector is taken as rows of one number.
+const Recipe *model_file_permute(const FileTensor *tensor, int64_t m, int64_t n, int64_t inner,
+                                 Arena *arena)
+{
+    bool vector = tensor->rank == 1;
+    const Recipe *recipe = recipe_tensor(arena, tensor->name, tensor->dtype, tensor->shape[0],
+                                         vector ? 1 : tensor->shape[1]);
+    recipe = recipe_permute(arena, recipe, m, n, inner);
+    return vector ? recipe_transpose(arena, recipe) : recipe;
 }

@@ -15,8 +15,8 @@
 #include "frontends/name_index.h"
 #include "graph/base/arena.h"
 #include "graph/base/diag.h"
-#include "graph/base/types.h"
 #include "graph/base/recipe.h"
+#include "graph/base/types.h"
 #include "graph/base/vocabulary.h"
 
 // The thirteen GGUF value types, as JSON would group them.
@@ -55,12 +55,12 @@ typedef struct Metadata {
     uint64_t file_offset; // where the file has the key, for messages; 0 in a shape
 } Metadata;
 
-enum { TENSOR_RANK_MAX = 4 };
+enum { TENSOR_RANK_MAX = 8 };
 
 typedef struct FileTensor {
     const char *name;
-    DType dtype;        // DTYPE_COUNT: a type we do not know, an error only when it is used
-    uint32_t file_type; // the file's own number for it
+    DType dtype;           // DTYPE_COUNT: a type we do not know, an error only when it is used
+    const char *type_name; // as the file calls it: F16, number 33
     int32_t rank;
     int64_t shape[TENSOR_RANK_MAX]; // outermost first (reverse of GGUF's dims)
     int32_t part;                   // the file that holds it
@@ -69,7 +69,7 @@ typedef struct FileTensor {
         bytes; // from the start of the file; bytes is 0 where the dtype is not known
 } FileTensor;
 
-// One file of a model.
+// One file of a model: of tensors, or JSON that says what they are.
 typedef struct ModelPart {
     const char *path;
     const void *mapping;
@@ -77,13 +77,13 @@ typedef struct ModelPart {
     int64_t modified_ns;
 } ModelPart;
 
-// What makes a weight. `recipe` is NULL where the tensor's type is not known (`file_type`).
+// What makes a weight. `recipe` is NULL where the tensor's type is not known.
 typedef struct FileWeight {
     const char *name;
     int32_t rank;
     int64_t shape[TENSOR_RANK_MAX]; // outermost first
     const Recipe *recipe;           // of shape[0] * … rows (one for a vector) by the last size
-    uint32_t file_type;
+    const char *type_name;
 } FileWeight;
 
 typedef struct ModelFile {
@@ -93,7 +93,7 @@ typedef struct ModelFile {
     int64_t metadata_count;
     const Metadata *metadata; // in file order
     int64_t tensor_count;
-    const FileTensor *tensors; // in file order
+    const FileTensor *tensors;  // in file order
     Vector(FileWeight) weights; // those that are not simply a tensor of their name
     bool has_vocabulary;
     Vocabulary vocabulary;
@@ -105,15 +105,21 @@ typedef struct ModelFile {
     NameIndex tensor_index, weight_index, metadata_index; // for the lookups below
 } ModelFile;
 
-// Opens a path (GGUF file) or "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL
-// with a message when it cannot be read. The mapping lives until model_file_close; a file that
-// somebody cuts short meanwhile ends the program with SIGBUS, as with every mapped file.
+// Opens a path (GGUF file, safetensors file, Hugging Face folder) or
+// "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL with a message when it cannot
+// be read. The mapping lives until model_file_close; a file that somebody cuts short meanwhile ends
+// the program with SIGBUS, as with every mapped file.
 ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag);
 // Unmaps; names and metadata numbers stay in the arena. NULL is fine.
 void model_file_close(ModelFile *file);
 
 // For readers: maps a file as the next part. False with a message.
 bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag);
+// The weight that is simply the tensor.
+FileWeight model_file_tensor_weight(const FileTensor *tensor, Arena *arena);
+// permute(tensor, m, n, inner) of a matrix, or of a vector of floats.
+const Recipe *model_file_permute(const FileTensor *tensor, int64_t m, int64_t n, int64_t inner,
+                                 Arena *arena);
 
 // All take constant time and return NULL (false) when there is no such name. A shape without
 // weights has no tensors: ask its weightless fields. A weight that is simply a tensor gets its

@@ -20,6 +20,7 @@ enum {
     ALIGNMENT_MIN = 8,
     KEY_BYTES_MAX = 65535,
     TENSOR_NAME_BYTES_MAX = 64,
+    RANK_MAX = 4,
     ARRAY_DEPTH_MAX = 4,
     // Every key and tensor begins with the length of its name. Counting more of the entry would
     // blame the count where a later length is what is wrong.
@@ -343,19 +344,22 @@ static bool set_tensor_shape(Reader *reader, FileTensor *tensor, const uint64_t 
 // entries.
 static bool read_tensor(Reader *reader, FileTensor *tensor, uint64_t alignment)
 {
-    uint32_t rank;
-    uint64_t sizes[TENSOR_RANK_MAX] = {0}, rank_at = reader->at;
+    uint32_t rank, type;
+    uint64_t sizes[RANK_MAX] = {0}, rank_at = reader->at;
     if (!take_u32(reader, &rank, "the rank"))
         return false;
-    if (rank > TENSOR_RANK_MAX)
+    if (rank > RANK_MAX)
         return fail(reader, rank_at, "%" PRIu32 " dimensions; at most %d are allowed", rank,
-                    TENSOR_RANK_MAX);
+                    RANK_MAX);
     for (uint32_t i = 0; i < rank; i++)
         if (!take_u64(reader, &sizes[i], "the dimensions"))
             return false;
-    if (!take_u32(reader, &tensor->file_type, "the tensor type"))
+    if (!take_u32(reader, &type, "the tensor type"))
         return false;
-    tensor->dtype = dtype_from_gguf(tensor->file_type);
+    tensor->dtype = dtype_from_gguf(type);
+    tensor->type_name = tensor->dtype == DTYPE_COUNT
+                            ? arena_format(reader->arena, "number %" PRIu32, type)
+                            : dtype_table[tensor->dtype].name;
     tensor->rank = (int32_t)rank;
     if (!set_tensor_shape(reader, tensor, sizes, rank_at))
         return false;

@@ -1,6 +1,6 @@
-// What GGUF's converters do to the tensors of an architecture, undone: llama's converter permutes the
-// rows of q and k from halves to adjacent pairs (llama.cpp, LlamaModel.permute), so that its runtime
-// rotates neighbours. Here every model rotates halves.
+// What GGUF's converters do to the tensors of an architecture, undone: llama's converter permutes
+// the rows of q and k from halves to adjacent pairs (llama.cpp, LlamaModel.permute), so that its
+// runtime rotates neighbours. Here every model rotates halves.
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,16 +32,6 @@ static bool is_rotated(const char *name, unsigned *layer, bool *keys)
     return (which == 'q' || which == 'k') && (!strcmp(rest, "weight") || !strcmp(rest, "bias"));
 }
 
-// Rows [heads, size/2, 2] become [heads, 2, size/2]. A bias is taken as rows of one number.
-static const Recipe *in_halves(const FileTensor *tensor, int64_t half, Arena *arena)
-{
-    bool vector = tensor->rank == 1;
-    const Recipe *recipe = recipe_tensor(arena, tensor->name, tensor->dtype, tensor->shape[0],
-                                         vector ? 1 : tensor->shape[1]);
-    recipe = recipe_permute(arena, recipe, half, 2, 1);
-    return vector ? recipe_transpose(arena, recipe) : recipe;
-}
-
 bool gguf_make_weights(ModelFile *file, Arena *arena, Diag *diag)
 {
     if (strcmp(file->architecture, "llama") != 0)
@@ -68,8 +58,8 @@ bool gguf_make_weights(ModelFile *file, Arena *arena, Diag *diag)
         FileWeight weight = {.name = tensor->name,
                              .rank = tensor->rank,
                              .shape = {rows, tensor->shape[1]},
-                             .recipe = in_halves(tensor, rows / heads / 2, arena),
-                             .file_type = tensor->file_type};
+                             .recipe = model_file_permute(tensor, rows / heads / 2, 2, 1, arena),
+                             .type_name = tensor->type_name};
         name_index_add(&file->weight_index, tensor->name, file->weights.count);
         vector_push(arena, &file->weights, weight);
     }

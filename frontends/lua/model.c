@@ -185,13 +185,16 @@ static const char *push_sizes(lua_State *lua, const Sizes *sizes)
     return lua_pushfstring(lua, "%s]", text);
 }
 
-// Reads {rows, columns} or {columns} at `index`.
+// Reads {columns}, {rows, columns} or {matrices, rows, columns} at `index`.
 static Sizes check_sizes(lua_State *lua, const char *name, int index)
 {
     Sizes sizes = {0};
     lua_Unsigned count = lua_istable(lua, index) ? lua_rawlen(lua, index) : 0;
-    if (count != 1 && count != 2)
-        luaL_error(lua, "weight \"%s\": a shape was expected: {rows, columns} or {columns}", name);
+    if (count < 1 || count > 3)
+        luaL_error(lua,
+                   "weight \"%s\": a shape was expected: {columns}, {rows, columns} or {matrices, "
+                   "rows, columns}",
+                   name);
     int64_t elements = 1;
     for (int i = 0; i < (int)count; i++) {
         int whole = 0;
@@ -204,9 +207,11 @@ static Sizes check_sizes(lua_State *lua, const char *name, int index)
                        "expected",
                        name, i + 1, push_given(lua, -1));
         lua_pop(lua, 1);
+        if (elements > WEIGHT_ELEMENTS_MAX / sizes.sizes[i])
+            luaL_error(lua, "weight \"%s\": the shape is too large", name);
         elements *= sizes.sizes[i];
     }
-    if (elements > WEIGHT_ELEMENTS_MAX)
+    if (elements / sizes.sizes[count - 1] > INT32_MAX)
         luaL_error(lua, "weight \"%s\": the shape is too large", name);
     sizes.rank = (int32_t)count;
     return sizes;
@@ -220,16 +225,26 @@ static Sizes file_sizes(const FileWeight *weight)
     return sizes;
 }
 
-// A vector may be stored as one row.
+// A vector may be stored as one row, and the other way round.
 static bool sizes_match(const Sizes *stored, const Sizes *expected)
 {
     int32_t extra = stored->rank - expected->rank;
-    if (extra != 0 && !(expected->rank == 1 && extra == 1 && stored->sizes[0] == 1))
+    const Sizes *longer = extra > 0 ? stored : expected;
+    if (extra != 0 && !(extra * extra == 1 && longer->rank == 2 && longer->sizes[0] == 1))
         return false;
-    for (int32_t i = 0; i < expected->rank; i++)
-        if (stored->sizes[i + extra] != expected->sizes[i])
+    int32_t rank = extra > 0 ? expected->rank : stored->rank;
+    for (int32_t i = 1; i <= rank; i++)
+        if (stored->sizes[stored->rank - i] != expected->sizes[expected->rank - i])
             return false;
     return true;
+}
+
+// The matrix in which a weight's matrices stand one below another; vectors as they are.
+static Sizes as_matrix(Sizes sizes)
+{
+    if (sizes.rank == 3)
+        return (Sizes){2, {sizes.sizes[0] * sizes.sizes[1], sizes.sizes[2]}};
+    return sizes;
 }
 
 // The recipe of a weight of the file that the script expects to have these sizes.
@@ -244,8 +259,8 @@ static const Recipe *check_stored(lua_State *lua, const Builder *builder, const 
         luaL_error(lua, "weight \"%s\" is %s in %s, the script expects %s", name,
                    push_sizes(lua, &stored), file->path, push_sizes(lua, expected));
     if (!weight.recipe)
-        luaL_error(lua, "weight \"%s\" in %s has the type number %d, which is not supported", name,
-                   file->path, (int)weight.file_type);
+        luaL_error(lua, "weight \"%s\" in %s has the type %s, which is not supported", name,
+                   file->path, weight.type_name);
     return weight.recipe;
 }
 
@@ -255,14 +270,16 @@ static Weight *find_weight(const Builder *builder, const char *name)
     return position < 0 ? NULL : builder->module->weights.items[position];
 }
 
-static Weight *make_weight(lua_State *lua, Builder *builder, const char *name, const Sizes *sizes)
+static Weight *make_weight(lua_State *lua, Builder *builder, const char *name,
+                           const Sizes *expected)
 {
     const ModelFile *file = builder->file;
     const Recipe *recipe = NULL;
+    const Sizes matrix = as_matrix(*expected), *sizes = &matrix;
     int64_t columns = sizes->sizes[sizes->rank - 1];
     DType dtype = sizes->rank == 1 ? DTYPE_f32 : file->weightless_type;
     if (!file->weightless) {
-        recipe = check_stored(lua, builder, name, sizes);
+        recipe = check_stored(lua, builder, name, expected);
         dtype = recipe_dtype(recipe);
     }
     if (columns % dtype_table[dtype].block_elements != 0)
@@ -275,15 +292,16 @@ static Weight *make_weight(lua_State *lua, Builder *builder, const char *name, c
     builder_count(lua, builder);
     Module *module = builder->module;
     if (!recipe)
-        recipe = recipe_tensor(module->arena, name, dtype,
-                               sizes->rank == 2 ? sizes->sizes[0] : 1, columns);
+        recipe = recipe_tensor(module->arena, name, dtype, sizes->rank == 2 ? sizes->sizes[0] : 1,
+                               columns);
     Weight *weight = module_add_weight(module, name, dtype, shape, recipe);
     name_index_append(module->arena, &builder->weight_positions, weight->name,
                       module->weights.count - 1);
     return weight;
 }
 
-// model.weight("token_embd.weight", {vocabulary, n})
+// model.weight("token_embd.weight", {vocabulary, n}); {experts, rows, columns} gives the value
+// [experts * rows, columns].
 static int model_weight(lua_State *lua)
 {
     Builder *builder = builder_of(lua);
@@ -293,10 +311,10 @@ static int model_weight(lua_State *lua)
     Weight *weight = find_weight(builder, name);
     if (!weight)
         weight = make_weight(lua, builder, name, &sizes);
-    Sizes read = {.rank = weight->shape.rank};
+    Sizes read = {.rank = weight->shape.rank}, matrix = as_matrix(sizes);
     for (int32_t i = 0; i < read.rank; i++)
         read.sizes[i] = weight->shape.dims[i].constant;
-    if (read.rank != sizes.rank || !sizes_match(&read, &sizes))
+    if (read.rank != matrix.rank || !sizes_match(&read, &matrix))
         return luaL_error(lua, "weight \"%s\" was read as %s before, now the script expects %s",
                           name, push_sizes(lua, &read), push_sizes(lua, &sizes));
     push_value(lua, graph_weight(builder->graph, weight));

@@ -36,7 +36,7 @@ static const FileTensor tiny_tensors[] = {
     {.name = "blk.0.ffn_down.weight", .dtype = DTYPE_f16, .rank = 2, .shape = {64, 96}},
     {.name = "blk.0.odd.weight",
      .dtype = DTYPE_COUNT,
-     .file_type = 31,
+     .type_name = "number 31",
      .rank = 2,
      .shape = {64, 64}},
 };

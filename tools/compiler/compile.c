@@ -1,7 +1,7 @@
-// What to read is decided by what the first operand looks like: NAME.lua is a model script, a GGUF
-// file (or shape:…) is a model whose script is found in the registry by its architecture, anything
-// else is graph text. The registry: $GRAPHC_MODELS, then beside the program (examples/models of a
-// checkout, share/graphc/models of an installation).
+// What to read is decided by what the first operand looks like: NAME.lua is a model script; a
+// folder, a GGUF or safetensors file (or shape:…) is a model whose script is found in the registry
+// by its architecture; anything else is graph text. The registry: $GRAPHC_MODELS, then beside the
+// program (examples/models of a checkout, share/graphc/models of an installation).
 #include "tools/compiler/compile.h"
 
 #include <stdio.h>
@@ -21,13 +21,17 @@ static bool has_suffix(const char *text, const char *suffix)
 
 static bool is_model_path(const char *path)
 {
+    struct stat status;
     char magic[4] = {0};
-    FILE *file = strncmp(path, "shape:", 6) == 0 ? NULL : fopen(path, "rb");
-    if (!file)
-        return strncmp(path, "shape:", 6) == 0;
-    bool gguf = fread(magic, 1, sizeof magic, file) == sizeof magic && !memcmp(magic, "GGUF", 4);
-    fclose(file);
-    return gguf || has_suffix(path, ".gguf");
+    if (strncmp(path, "shape:", 6) == 0 || has_suffix(path, ".gguf") ||
+        has_suffix(path, ".safetensors") || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+        return true;
+    FILE *file = fopen(path, "rb");
+    bool gguf = file && fread(magic, 1, sizeof magic, file) == sizeof magic &&
+                memcmp(magic, "GGUF", 4) == 0;
+    if (file)
+        fclose(file);
+    return gguf;
 }
 
 static void add_registry(Compile *compile, const char *folder)
@@ -294,16 +298,16 @@ Plan *compile_plan(Compile *compile, Diag *diag)
         diag_fail(diag, (Where){file->path, 0, 0}, "the file has no vocabulary that can be read");
         return NULL;
     }
-    LowerSource source = {
-        .architecture = file->architecture,
-        .command = compile_command(compile),
-        .compiler = "graphc " GRAPHC_VERSION,
-        .files = lower_files(compile),
-        .file_count = (uint32_t)file->parts.count,
-        .weights_in = strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
-        .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
-        .find_tensor = find_tensor,
-        .context = compile->file};
+    LowerSource source = {.architecture = file->architecture,
+                          .command = compile_command(compile),
+                          .compiler = "graphc " GRAPHC_VERSION,
+                          .files = lower_files(compile),
+                          .file_count = (uint32_t)file->parts.count,
+                          .weights_in =
+                              strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
+                          .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
+                          .find_tensor = find_tensor,
+                          .context = compile->file};
     return lower_module(compile->module, &source, &compile->arena, diag);
 }
 
