@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "frontends/gguf/gguf_convention.h"
+
 #include "graph/graph.h"
 
 enum { QUANTIZATION_VERSION = 2 };
@@ -51,7 +53,7 @@ MetaValue gguf_value_text(const char *text)
         .kind = META_TEXT, .type_name = "string", .text = {text, (int64_t)strlen(text)}};
 }
 
-static bool ends_with(const char *text, const char *end)
+bool gguf_ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), tail = strlen(end);
     return length >= tail && memcmp(text + length - tail, end, tail) == 0;
@@ -62,9 +64,9 @@ static bool is_always_f32(const char *name, int32_t rank)
     static const char *const endings[] = {"_norm.weight", ".ffn_gate_inp.weight",
                                           ".ffn_gate_inp_shexp.weight", "position_embd.weight"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (ends_with(name, endings[i]))
+        if (gguf_ends_with(name, endings[i]))
             return true;
-    return rank < 2 || !ends_with(name, ".weight");
+    return rank < 2 || !gguf_ends_with(name, ".weight");
 }
 
 DType gguf_tensor_type(const char *name, int32_t rank, int64_t columns, DType matrices)
@@ -80,8 +82,8 @@ static bool copy_tensor(const ModelFile *file, const FileTensor *tensor, DType m
     int64_t columns = tensor->rank ? tensor->shape[tensor->rank - 1] : 1, rows = 1;
     if (tensor->dtype == DTYPE_COUNT)
         return diag_fail(diag, (Where){.file = file->path},
-                         "tensor \"%s\" has type number %u, which graphquant does not know",
-                         tensor->name, tensor->file_type);
+                         "tensor \"%s\" has type %s, which graphquant does not know", tensor->name,
+                         tensor->type_name);
     for (int32_t i = 0; i + 1 < tensor->rank; i++)
         rows *= tensor->shape[i];
     GgufTensor copy = {.name = tensor->name, .dtype = tensor->dtype, .rank = tensor->rank};
@@ -152,11 +154,12 @@ static void put_file_type(const ModelFile *file, DType matrices, Arena *arena,
 bool gguf_export(const ModelFile *file, DType matrices, Arena *arena, GgufContents *contents,
                  Diag *diag)
 {
-    bool is_gguf = memcmp(file->parts.items[0].mapping, "GGUF", 4) == 0;
     *contents = (GgufContents){0};
-    if (!is_gguf)
-        return diag_fail(diag, (Where){.file = file->path}, "not a GGUF file");
-    if (!copy_file(file, matrices, arena, contents, diag))
+    Convention convention = {file, gguf_architecture(file->architecture), matrices, arena, contents,
+                             diag};
+    bool is_gguf = memcmp(file->parts.items[0].mapping, "GGUF", 4) == 0;
+    if (is_gguf ? !copy_file(file, matrices, arena, contents, diag)
+                : !gguf_put_tensors(&convention) || !gguf_put_model_keys(&convention))
         return false;
     put_file_type(file, matrices, arena, contents);
     return true;

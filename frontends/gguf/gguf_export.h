@@ -20,6 +20,7 @@ void gguf_put_key(GgufContents *contents, Arena *arena, const char *key, MetaVal
 MetaValue gguf_value_u32(uint64_t number);
 MetaValue gguf_value_bool(bool truth);
 MetaValue gguf_value_text(const char *text);
+bool gguf_ends_with(const char *text, const char *end);
 // The type a tensor is written in, were `matrices` the type of matrices.
 DType gguf_tensor_type(const char *name, int32_t rank, int64_t columns, DType matrices);
 

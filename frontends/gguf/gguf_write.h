@@ -5,7 +5,7 @@
 #include "frontends/model_file.h"
 #include "graph/base/text.h"
 
-enum { GGUF_ALIGNMENT = 32, GGUF_NAME_BYTES_MAX = 64 };
+enum { GGUF_ALIGNMENT = 32, GGUF_NAME_BYTES_MAX = 64, GGUF_RANK_MAX = 4 };
 
 // A tensor as it will be written.
 typedef struct GgufTensor {
