@@ -115,6 +115,8 @@ void model_file_close(ModelFile *file);
 
 // For readers: maps a file as the next part. False with a message.
 bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag);
+// Takes back the last part.
+void model_file_unmap(ModelFile *file);
 // The weight that is simply the tensor.
 FileWeight model_file_tensor_weight(const FileTensor *tensor, Arena *arena);
 // permute(tensor, m, n, inner) of a matrix, or of a vector of floats.

@@ -343,10 +343,24 @@ static bool infer_matmul(Inference *in)
     return give_post(in, 0, "post", matrix(rows_of(in, 0), columns));
 }
 
+// The weight is as wide as x, or as a head: blocks of a quantised result lie within heads.
 static bool infer_norm(Inference *in)
 {
-    return want_eps(in, in->attributes->rms_norm.eps) && want_rows(in, 0, "x") &&
+    if (!want_eps(in, in->attributes->rms_norm.eps) || !want_rows(in, 0, "x"))
+        return false;
+    int64_t columns = columns_of(in, 0), size = columns;
+    if (shape_of(in, 1)->rank == 1 && columns_of(in, 1) > 0 && columns % columns_of(in, 1) == 0)
+        size = columns_of(in, 1);
+    return want_vector(in, 1, "weight", size, "x has") &&
+           give_post(in, 0, "post", matrix(rows_of(in, 0), size)) &&
+           give(in, 0, in->dtypes[0], *shape_of(in, 0));
+}
+
+static bool infer_layer_norm(Inference *in)
+{
+    return want_eps(in, in->attributes->layer_norm.eps) && want_rows(in, 0, "x") &&
            want_vector(in, 1, "weight", columns_of(in, 0), "x has") &&
+           (in->count == 2 || want_vector(in, 2, "bias", columns_of(in, 0), "x has")) &&
            give_post(in, 0, "post", *shape_of(in, 0));
 }
 

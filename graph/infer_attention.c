@@ -38,6 +38,9 @@ bool infer_rope_table(Inference *in)
         return false;
     if (!(theta > 0))
         return infer_refuse(in, "theta is %g, expected more than 0", theta);
+    if (!(in->attributes->rope_table.magnitude > 0))
+        return infer_refuse(in, "magnitude is %g, expected more than 0",
+                            (double)in->attributes->rope_table.magnitude);
     if (in->count == 2 && !want_vector(in, 1, "factors", dims / 2, "half of dims gives"))
         return false;
     return give_f32(in, rows_of(in, 0), dims);
@@ -120,6 +123,9 @@ bool infer_attention(Inference *in)
     if (in->attributes->attention.window < 0)
         return infer_refuse(in, "window is %d, expected at least 0",
                             in->attributes->attention.window);
+    if (in->attributes->attention.softcap < 0)
+        return infer_refuse(in, "softcap is %g, expected at least 0",
+                            (double)in->attributes->attention.softcap);
     return give_post(in, 0, "post", *shape_of(in, 0));
 }
 

@@ -90,6 +90,8 @@ static int32_t clamp_to_block(int32_t position, int32_t block_begin)
 static void load_queries(const Attention *attention, int64_t first, int64_t rows)
 {
     float scale = attention->call->attributes->attention.scale;
+    float softcap = attention->call->attributes->attention.softcap;
+    scale = softcap > 0 ? scale / softcap : scale;
     int64_t d = attention->head_size, group = attention->group;
     int64_t last_tile = (rows - 1) / ATTENTION_ROWS;
     memset(attention->queries + last_tile * ATTENTION_ROWS * d, 0,
@@ -181,6 +183,7 @@ static void attend_run(const Attention *attention, int64_t first, int64_t last)
         .head_size = attention->head_size,
         .keys_f16 = attention->keys->dtype == DTYPE_f16,
         .values_f16 = attention->values->dtype == DTYPE_f16,
+        .softcap = attention->call->attributes->attention.softcap,
         .scores = attention->scores,
         .partial = attention->partial,
     };

@@ -22,6 +22,7 @@ typedef struct AttentionTile {
     int32_t begin[ATTENTION_ROWS], end[ATTENTION_ROWS];
     int64_t head_size;
     bool keys_f16, values_f16; // else f32
+    float softcap; // scores are softcap * tanh(score), their scale divided by it; 0: as they are
     // Of each 32 positions; NULL where no row sees any of them. [head_size][32] and
     // [32][head_size].
     const char *keys[ATTENTION_GROUPS], *values[ATTENTION_GROUPS];

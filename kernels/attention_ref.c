@@ -35,6 +35,8 @@ static void block_row(const AttentionTile *tile, int32_t row)
     float maximum = -INFINITY, lanes[16] = {0}, *scores = tile->scores;
     for (int32_t key = tile->begin[row]; key < tile->end[row]; key++) {
         scores[key] = score_of(tile, row, key);
+        if (tile->softcap > 0)
+            scores[key] = tile->softcap * tanh_f32(scores[key]);
         maximum = scores[key] > maximum ? scores[key] : maximum;
     }
     for (int32_t key = tile->begin[row]; key < tile->end[row]; key++) {

@@ -174,6 +174,14 @@ static int pass_for(int32_t rows)
     return pass;
 }
 
+static void cap_scores(const AttentionTile *tile, int32_t row)
+{
+    float *scores = tile->scores + row * ATTENTION_BLOCK;
+    for (int32_t at = tile->begin[row] / 16 * 16; at < tile->end[row]; at += 16)
+        lanes_store(scores + at,
+                    lanes_mul(lanes_set(tile->softcap), lanes_tanh(lanes_load(scores + at))));
+}
+
 // Scores to weights exp(score - maximum), in the lanes of the row's visible keys; returns their
 // sum.
 static float weigh_scores(const AttentionTile *tile, int32_t row, float *maximum)
@@ -255,8 +263,11 @@ static void block(const AttentionTile *tile)
         row += 1 << pass;
     }
     for (int32_t row = 0; row < tile->rows; row++)
-        if (tile->begin[row] < tile->end[row])
+        if (tile->begin[row] < tile->end[row]) {
+            if (tile->softcap > 0)
+                cap_scores(tile, row);
             sum[row] = weigh_scores(tile, row, &maximum[row]);
+        }
     memset(tile->partial, 0, (size_t)(ATTENTION_ROWS * tile->head_size) * sizeof(float));
     for (int32_t row = 0; row < tile->rows;) {
         int pass = pass_for(tile->rows - row);

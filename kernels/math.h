@@ -1,11 +1,15 @@
-// The scalar definitions that decide bits: exp, silu, sums in 16 lanes, f16. Every SIMD variant
-// (math_avx2.h, math_avx512.h) does the same operations in the same order, so that all agree to the
-// bit; tests/kernels/test_rows.c compares them over a dense sample and every edge. Files that
-// include this are compiled with -ffp-contract=off: each fma is written out.
+// The scalar definitions that decide bits: exp, silu, tanh, erf, gelu, sums in 16 lanes, f16. Every
+// SIMD variant (math_avx2.h, math_avx512.h) does the same operations in the same order, so that all
+// agree to the bit; tests/kernels/test_rows.c compares them over a dense sample and every edge.
+// Files that include this are compiled with -ffp-contract=off: each fma is written out.
 //
 // exp: cut to n * ln 2 + r with ln 2 in two parts, then a polynomial of degree 7 (the coefficients
 // of Cephes' expf, Moshier 1989). Within the limits below the result is a normal number, so 2^n is
 // added to the exponent: exact, and cheaper than two multiplications. Denormal results are zero.
+//
+// tanh and erf: x P(x²) / Q(x²), both of degree 5 in x², of least relative error over the range
+// where they are not yet 1 (fitted for this file); beyond it x is cut, and there the quotient is
+// exactly 1. Rejected: forms with exp, which lose the digits of small x.
 #ifndef KERNELS_MATH_H
 #define KERNELS_MATH_H
 
@@ -60,6 +64,55 @@ static inline float exp_f32(float x)
 static inline float silu_f32(float x)
 {
     return x / (1.0f + exp_f32(-x));
+}
+
+// x P(x²) / Q(x²) for |x| <= most; the constant of Q is 1.
+typedef struct OddRational {
+    float most, p[6], q[5];
+} OddRational;
+
+static const OddRational tanh_rational = {
+    7.92523956f,
+    {1.0f, 1.409921646e-1f, 4.425958265e-3f, 4.227397221e-5f, 1.111773571e-7f, 3.674512083e-11f},
+    {4.743255079e-1f, 2.920112573e-2f, 5.008359440e-4f, 2.603876055e-6f, 2.951222822e-9f}};
+static const OddRational erf_rational = {
+    3.63719988f,
+    {1.128379107f, 1.915505528e-1f, 5.287548155e-2f, 3.808173351e-3f, 2.846882562e-4f,
+     2.025909453e-6f},
+    {5.030899048e-1f, 1.145597249e-1f, 1.505511254e-2f, 1.170729171e-3f, 3.783184366e-5f}};
+
+// NaN is returned as it came.
+static inline float odd_rational_f32(const OddRational *f, float x)
+{
+    x = f->most < x ? f->most : x;
+    x = -f->most > x ? -f->most : x;
+    float s = x * x, p = f->p[5], q = f->q[4];
+    for (int i = 4; i >= 0; i--)
+        p = fmaf(p, s, f->p[i]);
+    for (int i = 3; i >= 0; i--)
+        q = fmaf(q, s, f->q[i]);
+    return x * p / fmaf(q, s, 1.0f);
+}
+
+static inline float tanh_f32(float x)
+{
+    return odd_rational_f32(&tanh_rational, x);
+}
+
+#define GELU_SQRT_HALF 0.707106781f
+#define GELU_SQRT_2_PI 0.797884561f
+#define GELU_CUBIC 0.044715f
+
+static inline float gelu_f32(float x)
+{
+    float erf = odd_rational_f32(&erf_rational, x * GELU_SQRT_HALF);
+    return x * 0.5f * (1.0f + erf);
+}
+
+static inline float gelu_tanh_f32(float x)
+{
+    float inner = fmaf(x * x * GELU_CUBIC, x, x) * GELU_SQRT_2_PI;
+    return x * 0.5f * (1.0f + tanh_f32(inner));
 }
 
 // The tree 8-4-2-1 over 16 lanes; destroys them.

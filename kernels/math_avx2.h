@@ -62,6 +62,12 @@ static inline Lanes lanes_max(Lanes a, Lanes b)
     return LANES_BOTH(_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high));
 }
 
+// a < b ? a : b
+static inline Lanes lanes_min(Lanes a, Lanes b)
+{
+    return LANES_BOTH(_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high));
+}
+
 // All ones in lanes begin … end-1 of the eight that start at lane `from`.
 static inline __m256i lanes_mask(int64_t from, int64_t begin, int64_t end)
 {

@@ -48,6 +48,12 @@ static inline Lanes lanes_max(Lanes a, Lanes b)
     return _mm512_max_ps(a, b);
 }
 
+// a < b ? a : b
+static inline Lanes lanes_min(Lanes a, Lanes b)
+{
+    return _mm512_min_ps(a, b);
+}
+
 // 0 < count <= 16; the lanes from `count` on are 0 and their memory is not touched.
 static inline __mmask16 lanes_mask(int64_t count)
 {

@@ -34,6 +34,7 @@ void rope_table_ref(const KernelCall *call, void *scratch, int64_t first, int64_
     (void)scratch;
     int32_t dims = call->attributes->rope_table.dims;
     double theta = call->attributes->rope_table.theta, scale = call->attributes->rope_table.scale;
+    double magnitude = call->attributes->rope_table.magnitude;
     const int32_t *positions = call->operands[0].data;
     const float *factors = call->operand_count > 1 ? call->operands[1].data : NULL;
     for (int64_t row = first; row < last; row++) {
@@ -42,8 +43,8 @@ void rope_table_ref(const KernelCall *call, void *scratch, int64_t first, int64_
             double angle = positions[row] * scale * pow(theta, -2.0 * i / dims);
             if (factors)
                 angle /= factors[i];
-            out[i] = (float)cos(angle);
-            out[dims / 2 + i] = (float)sin(angle);
+            out[i] = (float)(cos(angle) * magnitude);
+            out[dims / 2 + i] = (float)(sin(angle) * magnitude);
         }
     }
 }

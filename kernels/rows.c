@@ -9,8 +9,8 @@ enum { SPAN = Q8K_ELEMENTS };
 
 typedef struct Span {
     const RowsBody *body;
-    const float *x, *y; // the row's operands
-    float factor;
+    const float *x, *y, *bias; // the row's operands
+    float mean, factor;
 } Span;
 
 typedef void ComputeSpan(const Span *span, int64_t begin, int64_t columns, float *out);
@@ -32,19 +32,26 @@ void activation_write(const RowsBody *body, const KernelOperand *result, int64_t
     quantise(x, columns, tile, block, (int32_t)(row % tokens), tokens);
 }
 
-static void write_row(const Span *span, ComputeSpan *compute, const KernelOperand *result,
-                      int64_t row)
+// Columns first … first+count-1 of the result; the span's operands begin there.
+static void write_columns(const Span *span, ComputeSpan *compute, const KernelOperand *result,
+                          int64_t row, int64_t first, int64_t count)
 {
     if (result->dtype == DTYPE_f32) {
-        compute(span, 0, result->columns, operand_row(result, row));
+        compute(span, 0, count, operand_row(result, row) + first);
         return;
     }
     float values[SPAN];
-    for (int64_t begin = 0; begin < result->columns; begin += SPAN) {
-        int64_t rest = result->columns - begin, columns = rest < SPAN ? rest : SPAN;
+    for (int64_t begin = 0; begin < count; begin += SPAN) {
+        int64_t rest = count - begin, columns = rest < SPAN ? rest : SPAN;
         compute(span, begin, columns, values);
-        activation_write(span->body, result, row, begin, values, columns);
+        activation_write(span->body, result, row, first + begin, values, columns);
     }
+}
+
+static void write_row(const Span *span, ComputeSpan *compute, const KernelOperand *result,
+                      int64_t row)
+{
+    write_columns(span, compute, result, row, 0, result->columns);
 }
 
 static void compute_norm(const Span *span, int64_t begin, int64_t columns, float *out)
@@ -52,19 +59,34 @@ static void compute_norm(const Span *span, int64_t begin, int64_t columns, float
     span->body->scale(span->x + begin, span->factor, span->y + begin, out, columns);
 }
 
+static void compute_centred(const Span *span, int64_t begin, int64_t columns, float *out)
+{
+    span->body->centre(span->x + begin, span->mean, span->factor, span->y + begin,
+                       span->bias ? span->bias + begin : NULL, out, columns);
+}
+
 static void compute_swiglu(const Span *span, int64_t begin, int64_t columns, float *out)
 {
     span->body->swiglu(span->x + begin, span->y + begin, out, columns);
 }
 
-// x / sqrt(mean(x²) + eps) * weight as (x * (1 / sqrt(…))) * weight: one division a row.
+static void compute_geglu(const Span *span, int64_t begin, int64_t columns, float *out)
+{
+    span->body->geglu(span->x + begin, span->y + begin, out, columns);
+}
+
+// x / sqrt(mean(x²) + eps) * weight as (x * (1 / sqrt(…))) * weight: one division a head, of which
+// a row has one if the weight is as wide.
 static void norm_row(const RowsBody *body, const float *x, const KernelOperand *weight, float eps,
                      const KernelOperand *result, int64_t row)
 {
-    int64_t columns = result->columns;
-    float mean = body->sum_squares(x, columns) / (float)columns;
-    Span span = {body, x, weight->data, 1.0f / sqrtf(mean + eps)};
-    write_row(&span, compute_norm, result, row);
+    int64_t size = weight->columns;
+    for (int64_t first = 0; first < result->columns; first += size) {
+        float mean = body->sum_squares(x + first, size) / (float)size;
+        Span span = {
+            .body = body, .x = x + first, .y = weight->data, .factor = 1.0f / sqrtf(mean + eps)};
+        write_columns(&span, compute_norm, result, row, first, size);
+    }
 }
 
 static void rms_norm_run(const RowsBody *body, const KernelCall *call, int64_t first, int64_t last)
@@ -73,6 +95,23 @@ static void rms_norm_run(const RowsBody *body, const KernelCall *call, int64_t f
     for (int64_t row = first; row < last; row++)
         norm_row(body, operand_row(x, row), weight, call->attributes->rms_norm.eps, call->results,
                  row);
+}
+
+static void layer_norm_run(const RowsBody *body, const KernelCall *call, int64_t first,
+                           int64_t last)
+{
+    const KernelOperand *operands = call->operands;
+    int64_t columns = operands[0].columns;
+    for (int64_t row = first; row < last; row++) {
+        Span span = {.body = body,
+                     .x = operand_row(&operands[0], row),
+                     .y = operands[1].data,
+                     .bias = call->operand_count > 2 ? operands[2].data : NULL};
+        span.mean = body->sum(span.x, columns) / (float)columns;
+        float variance = body->sum_squares_about(span.x, span.mean, columns) / (float)columns;
+        span.factor = 1.0f / sqrtf(variance + call->attributes->layer_norm.eps);
+        write_row(&span, compute_centred, call->results, row);
+    }
 }
 
 static void add_rms_norm_run(const RowsBody *body, const KernelCall *call, int64_t first,
@@ -88,13 +127,25 @@ static void add_rms_norm_run(const RowsBody *body, const KernelCall *call, int64
     }
 }
 
-static void swiglu_run(const RowsBody *body, const KernelCall *call, int64_t first, int64_t last)
+static void gated_run(const RowsBody *body, ComputeSpan *compute, const KernelCall *call,
+                      int64_t first, int64_t last)
 {
     for (int64_t row = first; row < last; row++) {
-        Span span = {body, operand_row(&call->operands[0], row),
-                     operand_row(&call->operands[1], row), 0};
-        write_row(&span, compute_swiglu, call->results, row);
+        Span span = {.body = body,
+                     .x = operand_row(&call->operands[0], row),
+                     .y = operand_row(&call->operands[1], row)};
+        write_row(&span, compute, call->results, row);
     }
+}
+
+static void swiglu_run(const RowsBody *body, const KernelCall *call, int64_t first, int64_t last)
+{
+    gated_run(body, compute_swiglu, call, first, last);
+}
+
+static void geglu_run(const RowsBody *body, const KernelCall *call, int64_t first, int64_t last)
+{
+    gated_run(body, compute_geglu, call, first, last);
 }
 
 static void quantise_run(const RowsBody *body, const KernelCall *call, int64_t first, int64_t last)
@@ -113,18 +164,11 @@ static void add_run(const RowsBody *body, const KernelCall *call, int64_t first,
                   operand_row(call->results, row), x->columns);
 }
 
-static void silu_run(const RowsBody *body, const KernelCall *call, int64_t first, int64_t last)
+static void unary_run(ComputeUnary *compute, const KernelCall *call, int64_t first, int64_t last)
 {
     const KernelOperand *x = &call->operands[0];
     for (int64_t row = first; row < last; row++)
-        body->silu(operand_row(x, row), operand_row(call->results, row), x->columns);
-}
-
-static void exp_run(const RowsBody *body, const KernelCall *call, int64_t first, int64_t last)
-{
-    const KernelOperand *x = &call->operands[0];
-    for (int64_t row = first; row < last; row++)
-        body->exp(operand_row(x, row), operand_row(call->results, row), x->columns);
+        compute(operand_row(x, row), operand_row(call->results, row), x->columns);
 }
 
 #define ROWS_KERNEL(op, target)                                                                    \
@@ -133,14 +177,25 @@ static void exp_run(const RowsBody *body, const KernelCall *call, int64_t first,
         (void)scratch;                                                                             \
         op##_run(&rows_body_##target, call, first, last);                                          \
     }
+#define UNARY_KERNEL(op, target)                                                                   \
+    void op##_##target(const KernelCall *call, void *scratch, int64_t first, int64_t last)         \
+    {                                                                                              \
+        (void)scratch;                                                                             \
+        unary_run(rows_body_##target.op, call, first, last);                                       \
+    }
 #define ROWS_KERNELS(target)                                                                       \
     ROWS_KERNEL(rms_norm, target)                                                                  \
+    ROWS_KERNEL(layer_norm, target)                                                                \
     ROWS_KERNEL(add_rms_norm, target)                                                              \
     ROWS_KERNEL(swiglu, target)                                                                    \
+    ROWS_KERNEL(geglu, target)                                                                     \
     ROWS_KERNEL(quantise, target)                                                                  \
     ROWS_KERNEL(add, target)                                                                       \
-    ROWS_KERNEL(silu, target)                                                                      \
-    ROWS_KERNEL(exp, target)
+    UNARY_KERNEL(silu, target)                                                                     \
+    UNARY_KERNEL(exp, target)                                                                      \
+    UNARY_KERNEL(tanh, target)                                                                     \
+    UNARY_KERNEL(gelu, target)                                                                     \
+    UNARY_KERNEL(gelu_tanh, target)
 
 ROWS_KERNELS(ref)
 #if defined(__x86_64__)

@@ -7,17 +7,24 @@
 #include "kernels/kernel.h"
 #include "kernels/quantise.h"
 
+typedef void ComputeUnary(const float *x, float *out, int64_t columns);
+typedef void ComputeGated(const float *gate, const float *up, float *out, int64_t columns);
+
 // All may work in place: `out` is the first operand's memory or disjoint from every operand.
 typedef struct RowsBody {
-    // Sum in 16 lanes of x * x.
+    // Sums in 16 lanes of x, of x * x, of (x - about)².
+    float (*sum)(const float *x, int64_t columns);
     float (*sum_squares)(const float *x, int64_t columns);
+    float (*sum_squares_about)(const float *x, float about, int64_t columns);
     // out = (x * factor) * weight.
     void (*scale)(const float *x, float factor, const float *weight, float *out, int64_t columns);
+    // out = ((x - mean) * factor) * weight + bias, in one fma; bias NULL: without.
+    void (*centre)(const float *x, float mean, float factor, const float *weight, const float *bias,
+                   float *out, int64_t columns);
     // out = x + y; y_step 0 takes y[0] for every column.
     void (*add)(const float *x, const float *y, int64_t y_step, float *out, int64_t columns);
-    void (*silu)(const float *x, float *out, int64_t columns);
-    void (*exp)(const float *x, float *out, int64_t columns);
-    void (*swiglu)(const float *gate, const float *up, float *out, int64_t columns);
+    ComputeUnary *silu, *exp, *tanh, *gelu, *gelu_tanh;
+    ComputeGated *swiglu, *geglu;
     QuantiseSpan *quantise_q8, *quantise_q8k;
 } RowsBody;
 
@@ -36,11 +43,16 @@ static inline float *operand_row(const KernelOperand *operand, int64_t row)
 KernelTiles tiles_result_rows;
 
 KernelRun rms_norm_ref, rms_norm_avx2, rms_norm_avx512;
+KernelRun layer_norm_ref, layer_norm_avx2, layer_norm_avx512;
 KernelRun add_rms_norm_ref, add_rms_norm_avx2, add_rms_norm_avx512;
 KernelRun swiglu_ref, swiglu_avx2, swiglu_avx512;
+KernelRun geglu_ref, geglu_avx2, geglu_avx512;
 KernelRun quantise_ref, quantise_avx2, quantise_avx512;
 KernelRun add_ref, add_avx2, add_avx512;
 KernelRun silu_ref, silu_avx2, silu_avx512;
 KernelRun exp_ref, exp_avx2, exp_avx512;
+KernelRun tanh_ref, tanh_avx2, tanh_avx512;
+KernelRun gelu_ref, gelu_avx2, gelu_avx512;
+KernelRun gelu_tanh_ref, gelu_tanh_avx2, gelu_tanh_avx512;
 
 #endif

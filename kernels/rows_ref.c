@@ -1,11 +1,27 @@
 // The scalar definition of every span of rows.h: the bits that the other targets reproduce.
 #include "kernels/rows.h"
 
+static float sum(const float *x, int64_t columns)
+{
+    float lanes[16] = {0};
+    for (int64_t i = 0; i < columns; i++)
+        lanes[i % 16] += x[i];
+    return lanes_tree_sum(lanes);
+}
+
 static float sum_squares(const float *x, int64_t columns)
 {
     float lanes[16] = {0};
     for (int64_t i = 0; i < columns; i++)
         lanes[i % 16] = fmaf(x[i], x[i], lanes[i % 16]);
+    return lanes_tree_sum(lanes);
+}
+
+static float sum_squares_about(const float *x, float about, int64_t columns)
+{
+    float lanes[16] = {0};
+    for (int64_t i = 0; i < columns; i++)
+        lanes[i % 16] = fmaf(x[i] - about, x[i] - about, lanes[i % 16]);
     return lanes_tree_sum(lanes);
 }
 
@@ -15,29 +31,40 @@ static void scale(const float *x, float factor, const float *weight, float *out,
         out[i] = x[i] * factor * weight[i];
 }
 
+static void centre(const float *x, float mean, float factor, const float *weight, const float *bias,
+                   float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i++) {
+        float scaled = (x[i] - mean) * factor;
+        out[i] = bias ? fmaf(scaled, weight[i], bias[i]) : scaled * weight[i];
+    }
+}
+
 static void add(const float *x, const float *y, int64_t y_step, float *out, int64_t columns)
 {
     for (int64_t i = 0; i < columns; i++)
         out[i] = x[i] + y[i * y_step];
 }
 
-static void silu(const float *x, float *out, int64_t columns)
-{
-    for (int64_t i = 0; i < columns; i++)
-        out[i] = silu_f32(x[i]);
-}
-
-static void exp_span(const float *x, float *out, int64_t columns)
-{
-    for (int64_t i = 0; i < columns; i++)
-        out[i] = exp_f32(x[i]);
-}
-
-static void swiglu(const float *gate, const float *up, float *out, int64_t columns)
-{
-    for (int64_t i = 0; i < columns; i++)
-        out[i] = silu_f32(gate[i]) * up[i];
-}
+#define UNARY(op)                                                                                  \
+    static void op##_span(const float *x, float *out, int64_t columns)                             \
+    {                                                                                              \
+        for (int64_t i = 0; i < columns; i++)                                                      \
+            out[i] = op##_f32(x[i]);                                                               \
+    }
+#define GATED(op, activate)                                                                        \
+    static void op##_span(const float *gate, const float *up, float *out, int64_t columns)         \
+    {                                                                                              \
+        for (int64_t i = 0; i < columns; i++)                                                      \
+            out[i] = activate##_f32(gate[i]) * up[i];                                              \
+    }
+UNARY(silu)
+UNARY(exp)
+UNARY(tanh)
+UNARY(gelu)
+UNARY(gelu_tanh)
+GATED(swiglu, silu)
+GATED(geglu, gelu_tanh)
 
 static QuantiseFactors factors_of(const float *x, int64_t columns)
 {
@@ -86,5 +113,19 @@ void quantise_q8k_ref(const float *x, int64_t columns, void *tile, int64_t block
 }
 
 const RowsBody rows_body_ref = {
-    sum_squares, scale, add, silu, exp_span, swiglu, quantise_q8_ref, quantise_q8k_ref,
+    .sum = sum,
+    .sum_squares = sum_squares,
+    .sum_squares_about = sum_squares_about,
+    .scale = scale,
+    .centre = centre,
+    .add = add,
+    .silu = silu_span,
+    .exp = exp_span,
+    .tanh = tanh_span,
+    .gelu = gelu_span,
+    .gelu_tanh = gelu_tanh_span,
+    .swiglu = swiglu_span,
+    .geglu = geglu_span,
+    .quantise_q8 = quantise_q8_ref,
+    .quantise_q8k = quantise_q8k_ref,
 };

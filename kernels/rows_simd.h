@@ -3,12 +3,31 @@
 #include "kernels/lanes.h"
 #include "kernels/rows.h"
 
-// Lanes beyond the end add 0 * 0 to a sum that is never -0: no bit changes.
+// Lanes beyond the end add 0 or 0 * 0 to a sum that is never -0: no bit changes.
+static float sum(const float *x, int64_t columns)
+{
+    Lanes sum = lanes_set(0);
+    for (int64_t i = 0; i < columns; i += 16)
+        sum = lanes_add(sum, load_at(x, i, columns));
+    return lanes_sum(sum);
+}
+
 static float sum_squares(const float *x, int64_t columns)
 {
     Lanes sum = lanes_set(0);
     for (int64_t i = 0; i < columns; i += 16) {
         Lanes a = load_at(x, i, columns);
+        sum = lanes_fma(a, a, sum);
+    }
+    return lanes_sum(sum);
+}
+
+static float sum_squares_about(const float *x, float about, int64_t columns)
+{
+    Lanes sum = lanes_set(0);
+    for (int64_t i = 0; i < columns; i += 16) {
+        Lanes a = lanes_sub(load_at(x, i, columns), lanes_set(about));
+        a = lanes_select_range(a, 0, columns - i, lanes_set(0));
         sum = lanes_fma(a, a, sum);
     }
     return lanes_sum(sum);
@@ -23,6 +42,17 @@ static void scale(const float *x, float factor, const float *weight, float *out,
     }
 }
 
+static void centre(const float *x, float mean, float factor, const float *weight, const float *bias,
+                   float *out, int64_t columns)
+{
+    for (int64_t i = 0; i < columns; i += 16) {
+        Lanes centred = lanes_sub(load_at(x, i, columns), lanes_set(mean));
+        Lanes scaled = lanes_mul(centred, lanes_set(factor)), w = load_at(weight, i, columns);
+        store_at(out, i, columns,
+                 bias ? lanes_fma(scaled, w, load_at(bias, i, columns)) : lanes_mul(scaled, w));
+    }
+}
+
 static void add(const float *x, const float *y, int64_t y_step, float *out, int64_t columns)
 {
     for (int64_t i = 0; i < columns; i += 16) {
@@ -31,30 +61,27 @@ static void add(const float *x, const float *y, int64_t y_step, float *out, int6
     }
 }
 
-static inline Lanes lanes_silu(Lanes x)
-{
-    return lanes_div(x, lanes_add(lanes_set(1.0f), lanes_exp(lanes_negate(x))));
-}
-
-static void silu(const float *x, float *out, int64_t columns)
-{
-    for (int64_t i = 0; i < columns; i += 16)
-        store_at(out, i, columns, lanes_silu(load_at(x, i, columns)));
-}
-
-static void exp_span(const float *x, float *out, int64_t columns)
-{
-    for (int64_t i = 0; i < columns; i += 16)
-        store_at(out, i, columns, lanes_exp(load_at(x, i, columns)));
-}
-
-static void swiglu(const float *gate, const float *up, float *out, int64_t columns)
-{
-    for (int64_t i = 0; i < columns; i += 16) {
-        Lanes activated = lanes_silu(load_at(gate, i, columns));
-        store_at(out, i, columns, lanes_mul(activated, load_at(up, i, columns)));
+#define UNARY(op)                                                                                  \
+    static void op##_span(const float *x, float *out, int64_t columns)                             \
+    {                                                                                              \
+        for (int64_t i = 0; i < columns; i += 16)                                                  \
+            store_at(out, i, columns, lanes_##op(load_at(x, i, columns)));                         \
     }
-}
+#define GATED(op, activate)                                                                        \
+    static void op##_span(const float *gate, const float *up, float *out, int64_t columns)         \
+    {                                                                                              \
+        for (int64_t i = 0; i < columns; i += 16) {                                                \
+            Lanes activated = lanes_##activate(load_at(gate, i, columns));                         \
+            store_at(out, i, columns, lanes_mul(activated, load_at(up, i, columns)));              \
+        }                                                                                          \
+    }
+UNARY(silu)
+UNARY(exp)
+UNARY(tanh)
+UNARY(gelu)
+UNARY(gelu_tanh)
+GATED(swiglu, silu)
+GATED(geglu, gelu_tanh)
 
 static inline QuantiseFactors factors_of(const float *x, int64_t columns)
 {
@@ -100,5 +127,19 @@ void TARGET(quantise_q8k)(const float *x, int64_t columns, void *tile, int64_t b
 }
 
 const RowsBody TARGET(rows_body) = {
-    sum_squares, scale, add, silu, exp_span, swiglu, TARGET(quantise_q8), TARGET(quantise_q8k),
+    .sum = sum,
+    .sum_squares = sum_squares,
+    .sum_squares_about = sum_squares_about,
+    .scale = scale,
+    .centre = centre,
+    .add = add,
+    .silu = silu_span,
+    .exp = exp_span,
+    .tanh = tanh_span,
+    .gelu = gelu_span,
+    .gelu_tanh = gelu_tanh_span,
+    .swiglu = swiglu_span,
+    .geglu = geglu_span,
+    .quantise_q8 = TARGET(quantise_q8),
+    .quantise_q8k = TARGET(quantise_q8k),
 };

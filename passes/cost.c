@@ -19,6 +19,7 @@ const Machine machine_table[TARGET_COUNT] = {
 };
 
 enum { EXP_OPERATIONS = 20, SILU_OPERATIONS = EXP_OPERATIONS + 3 };
+enum { TANH_OPERATIONS = 28, GELU_OPERATIONS = TANH_OPERATIONS + 8 };
 
 // Operations an element (of operand 0 if the step computed it, else of the result) of ops that take
 // more than one; those that only move take none. Of matmul: for an element of a weight and a token;
@@ -26,10 +27,15 @@ enum { EXP_OPERATIONS = 20, SILU_OPERATIONS = EXP_OPERATIONS + 3 };
 static const int32_t op_operations[OP_COUNT] = {
     [OP_exp] = EXP_OPERATIONS,
     [OP_silu] = SILU_OPERATIONS,
+    [OP_tanh] = TANH_OPERATIONS,
+    [OP_gelu] = GELU_OPERATIONS,
+    [OP_gelu_tanh] = GELU_OPERATIONS,
     [OP_matmul] = 2,
     [OP_rms_norm] = 4,
+    [OP_layer_norm] = 7,
     [OP_softmax] = EXP_OPERATIONS + 4,
     [OP_swiglu] = SILU_OPERATIONS + 1,
+    [OP_geglu] = GELU_OPERATIONS + 1,
     [OP_rope_table] = EXP_OPERATIONS,
     [OP_rope] = 3,
     [OP_attention] = 4,

@@ -43,6 +43,8 @@ bool rule_add_rms_norm(PassContext *context, Node *root)
         return rule_miss(context, RULE_add_rms_norm, root, "the weight is computed after the sum");
     if (!shape_equal(&x->shape, &y->shape))
         return rule_miss(context, RULE_add_rms_norm, root, "the sum broadcasts an operand");
+    if (!dim_equal(weight->shape.dims[0], x->shape.dims[1]))
+        return rule_miss(context, RULE_add_rms_norm, root, "each head is normed by itself");
     KernelQuery query = {.op = OP_add_rms_norm,
                          .target = context->target,
                          .inputs = DTYPE_SET(f32),
@@ -302,7 +304,8 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
     return true;
 }
 
-// Attention computes by kv head, matmul by weight: an activation block must not span two of them.
+// Attention computes by kv head, matmul by weight, a norm by head: an activation block must not
+// span two of them.
 static bool blocks_fit(const Node *node, DType type)
 {
     int32_t block = dtype_table[type].block_elements;
@@ -310,6 +313,8 @@ static bool blocks_fit(const Node *node, DType type)
         const State *keys = node->operands[4].value->state;
         return node->attributes.attention.heads / keys->kv_heads * keys->head_dim % block == 0;
     }
+    if (node->op == OP_rms_norm)
+        return node->operands[1].value->shape.dims[0].constant % block == 0;
     for (int32_t i = 1; node->op == OP_matmul && i < node->operand_count; i++)
         if (node->operands[i].value->shape.dims[0].constant % block)
             return false;
@@ -321,7 +326,9 @@ static int32_t *post_of(Node *node)
     switch (node->op) {
     case OP_rms_norm: return &node->attributes.rms_norm.post;
     case OP_add_rms_norm: return &node->attributes.add_rms_norm.post;
+    case OP_layer_norm: return &node->attributes.layer_norm.post;
     case OP_swiglu: return &node->attributes.swiglu.post;
+    case OP_geglu: return &node->attributes.geglu.post;
     case OP_matmul: return &node->attributes.matmul.post;
     case OP_attention: return &node->attributes.attention.post;
     default: return NULL;
@@ -343,7 +350,7 @@ bool rule_quantise_post(PassContext *context, Node *root)
     if (value_single_user(value) != root)
         return rule_miss(context, rule, root, "the f32 value has a second use");
     if (!blocks_fit(node, type))
-        return rule_miss(context, rule, root, "a block would span two kv heads or two weights");
+        return rule_miss(context, rule, root, "a block would span two heads or two weights");
     KernelQuery query = node_query(node, context->target);
     query.post = type;
     query.layouts = 0;

@@ -320,6 +320,20 @@ static void add_phases(Lowering *lowering)
     }
 }
 
+// The fewest rows that are picked by position, 0 if none are; every phase has the same.
+static int32_t learned_positions(const Graph *graph)
+{
+    int64_t positions = 0;
+    for (const Node *node = graph->first; node; node = node->next) {
+        if (node->op != OP_embed || node->operands[1].value->kind != VALUE_INPUT ||
+            node->operands[1].value->input != INPUT_POS)
+            continue;
+        int64_t rows = node->operands[0].value->shape.dims[0].constant;
+        positions = positions && positions < rows ? positions : rows;
+    }
+    return (int32_t)positions;
+}
+
 static void fill_info(Lowering *lowering, PlanInfo *info)
 {
     const Module *module = lowering->module;
@@ -343,6 +357,7 @@ static void fill_info(Lowering *lowering, PlanInfo *info)
     info->page_bytes = module->page_bytes;
     info->w_bytes = module->w_bytes;
     info->context_length = module->context_length;
+    info->positions = learned_positions(module->graphs.items[0]);
     info->vocabulary_size = module->vocabulary_size;
 }
 

@@ -73,10 +73,16 @@ static const struct {
     {OP_rope_qk_store, 4, INPUT_TABLE},
 };
 
+static bool picks_positions(const Node *node)
+{
+    const Value *picked = node->op == OP_embed ? node->operands[1].value : NULL;
+    return picked && picked->kind == VALUE_INPUT && picked->input == INPUT_POS;
+}
+
 static bool check_pickers(const Node *node, Diag *diag)
 {
     for (size_t i = 0; i < sizeof pickers / sizeof *pickers; i++) {
-        if (pickers[i].op != node->op)
+        if (pickers[i].op != node->op || picks_positions(node))
             continue;
         const Value *value = node->operands[pickers[i].slot].value;
         if (value->kind != VALUE_INPUT || value->input != pickers[i].input)
@@ -90,15 +96,17 @@ static bool check_pickers(const Node *node, Diag *diag)
     return true;
 }
 
-// Rows of the smallest matrix that %token picks from, the multiplications of a token.
-static bool measure(const Graph *graph, int64_t *vocabulary, int64_t *cost, Diag *diag)
+// Rows of the smallest matrix that %token and %pos pick from, the multiplications of a token.
+static bool measure(const Graph *graph, int64_t *vocabulary, int64_t *context, int64_t *cost,
+                    Diag *diag)
 {
     for (const Node *node = graph->first; node; node = node->next) {
         if (!check_pickers(node, diag))
             return false;
         if (node->op == OP_embed) {
             int64_t rows = node->operands[0].value->shape.dims[0].constant;
-            *vocabulary = rows < *vocabulary ? rows : *vocabulary;
+            int64_t *least = picks_positions(node) ? context : vocabulary;
+            *least = rows < *least ? rows : *least;
         }
         for (int32_t i = 1; node->op == OP_matmul && i < node->operand_count; i++)
             *cost += node->operands[i].value->shape.dims[0].constant *
@@ -191,7 +199,7 @@ bool verify_inputs_make(const Module *module, Arena *arena, VerifyInputs *inputs
         return diag_fail(diag, (Where){0}, "--verify: the module has no graph");
     for (int32_t i = 0; i < module->graphs.count; i++) {
         cost = 0;
-        if (!measure(module->graphs.items[i], &maker.vocabulary, &cost, diag))
+        if (!measure(module->graphs.items[i], &maker.vocabulary, &maker.context, &cost, diag))
             return false;
     }
     // Text may hold phases for less than the batch.

@@ -51,6 +51,10 @@ static bool settle_options(const Plan *plan, RunMemory *memory, Diag *diag)
         options->sequences < 1 || options->rows_max < 1)
         return diag_fail(diag, (Where){0}, "a context of %lld tokens for %d sequences cannot be",
                          (long long)options->context, options->sequences);
+    if (info->positions && options->context > info->positions)
+        return diag_fail(diag, (Where){0},
+                         "the model has learned %d positions, a context of %lld tokens cannot be",
+                         info->positions, (long long)options->context);
     int64_t pages = (options->context + info->page_tokens - 1) / info->page_tokens;
     memory->pages_per_sequence = (int32_t)pages;
     if (pages * options->sequences > INT32_MAX ||

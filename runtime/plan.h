@@ -81,7 +81,7 @@ typedef struct PlanInfo {
     PlanString kv, act;                                       // as options: f16|f32, auto|f32
     int32_t opt;
     int32_t page_tokens;
-    uint32_t padding;
+    int32_t positions; // that learned embeddings of positions have; 0: there are none
     int64_t batch; // largest T of any phase
     int64_t page_bytes;
     int64_t w_bytes; // size of region w

@@ -49,7 +49,7 @@ static bool check_info(const Plan *plan, Diag *diag)
     if (info->page_tokens < PAGE_TOKENS_MIN || info->page_tokens > PAGE_TOKENS_MAX ||
         (info->page_tokens & (info->page_tokens - 1)) != 0 || info->page_bytes < 0 ||
         info->page_bytes > SIZE_MOST || info->page_bytes % PLAN_ALIGNMENT != 0 || info->batch < 1 ||
-        info->batch > BATCH_MAX || info->context_length < 1)
+        info->batch > BATCH_MAX || info->context_length < 1 || info->positions < 0)
         return plan_refuse(plan, diag, "page, batch or context of the plan is out of range");
     return true;
 }

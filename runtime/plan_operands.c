@@ -234,8 +234,12 @@ static const Dim symbol_t = {.factor = {[SYMBOL_T] = 1}}, symbol_r = {.factor = 
 static bool check_embed(const StepCheck *check)
 {
     const View *w = &check->operands[0];
-    return is_matrix(check, w) && w->rows.constant >= check->plan->info.vocabulary_size &&
-           is_input(&check->operands[1], INPUT_TOKEN) &&
+    const PlanInfo *info = &check->plan->info;
+    bool tokens = is_input(&check->operands[1], INPUT_TOKEN) &&
+                  w->rows.constant >= info->vocabulary_size;
+    bool positions = is_input(&check->operands[1], INPUT_POS) && info->positions > 0 &&
+                     w->rows.constant >= info->positions;
+    return is_matrix(check, w) && (tokens || positions) &&
            is_result(check->results, DTYPE_f32, symbol_t, w->columns);
 }
 
@@ -312,7 +316,18 @@ static bool check_norm(const StepCheck *check)
 {
     const View *x = &check->operands[0];
     uint32_t post = post_of(check);
+    const View *w = &check->operands[1];
+    return post != DTYPE_COUNT && is_f32(x) && is_vector(w, w->columns) && w->columns > 0 &&
+           x->columns % w->columns == 0 && w->columns % dtype_table[post].block_elements == 0 &&
+           is_result(check->results, post, x->rows, x->columns);
+}
+
+static bool check_layer_norm(const StepCheck *check)
+{
+    const View *x = &check->operands[0];
+    uint32_t post = post_of(check);
     return post != DTYPE_COUNT && is_f32(x) && is_vector(&check->operands[1], x->columns) &&
+           (check->operand_count < 3 || is_vector(&check->operands[2], x->columns)) &&
            is_result(check->results, post, x->rows, x->columns);
 }
 

@@ -52,7 +52,7 @@ Value *to_value(lua_State *lua, int index);
 // Makes the values' metatable (operators, methods) and the global constructors, one an op.
 void install_values(lua_State *lua, Builder *builder);
 
-// --- model.c: the table `model`
+// --- model.c: the table `model`, `vector`
 void install_model(lua_State *lua, Builder *builder);
 
 // --- script.c: kv_state, named, output, step inputs, and what an undefined global says

@@ -1,9 +1,12 @@
-// The table `model`: what the script can ask about the model file.
+// The table `model`: what the script can ask about the model file; `vector`, which makes a weight of
+// numbers that the script computes.
 //
 // Weights are checked where the script names them: the file's shape against the shape that the
 // script expects, so that a wrong file fails at the line that reads it. A shape without weights has
 // no tensors to check against; it answers for the names that files of its architecture have
 // (weightless_names).
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +15,7 @@
 #include "frontends/lua/builder.h"
 #include "frontends/lua/closest.h"
 
-enum { KEY_BYTES_MAX = 256, ARRAY_DEPTH_MAX = 8 };
+enum { KEY_BYTES_MAX = 256, ARRAY_DEPTH_MAX = 8, VECTOR_NUMBERS_MAX = 65536 };
 
 static const int64_t WEIGHT_ELEMENTS_MAX = (int64_t)1 << 40;
 
@@ -270,6 +273,13 @@ static Weight *find_weight(const Builder *builder, const char *name)
     return position < 0 ? NULL : builder->module->weights.items[position];
 }
 
+static void builder_add_weight(lua_State *lua, Builder *builder, const Weight *weight)
+{
+    builder_count(lua, builder);
+    name_index_append(builder->module->arena, &builder->weight_positions, weight->name,
+                      builder->module->weights.count - 1);
+}
+
 static Weight *make_weight(lua_State *lua, Builder *builder, const char *name,
                            const Sizes *expected)
 {
@@ -289,14 +299,12 @@ static Weight *make_weight(lua_State *lua, Builder *builder, const char *name,
     Shape shape = {.rank = sizes->rank};
     for (int32_t i = 0; i < sizes->rank; i++)
         shape.dims[i] = dim_constant(sizes->sizes[i]);
-    builder_count(lua, builder);
     Module *module = builder->module;
     if (!recipe)
         recipe = recipe_tensor(module->arena, name, dtype, sizes->rank == 2 ? sizes->sizes[0] : 1,
                                columns);
     Weight *weight = module_add_weight(module, name, dtype, shape, recipe);
-    name_index_append(module->arena, &builder->weight_positions, weight->name,
-                      module->weights.count - 1);
+    builder_add_weight(lua, builder, weight);
     return weight;
 }
 
@@ -317,6 +325,44 @@ static int model_weight(lua_State *lua)
     if (read.rank != matrix.rank || !sizes_match(&read, &matrix))
         return luaL_error(lua, "weight \"%s\" was read as %s before, now the script expects %s",
                           name, push_sizes(lua, &read), push_sizes(lua, &sizes));
+    push_value(lua, graph_weight(builder->graph, weight));
+    return 1;
+}
+
+// Numbers of the table at `index` as f32.
+static const float *check_numbers(lua_State *lua, Builder *builder, const char *name, int index,
+                                  int64_t *count)
+{
+    *count = lua_istable(lua, index) ? (int64_t)lua_rawlen(lua, index) : 0;
+    if (*count < 1 || *count > VECTOR_NUMBERS_MAX)
+        luaL_error(lua, "vector: \"%s\": a table of 1 to %d numbers was expected", name,
+                   VECTOR_NUMBERS_MAX);
+    float *numbers = ARENA_ARRAY(builder->module->arena, float, *count);
+    for (int64_t i = 0; i < *count; i++) {
+        lua_rawgeti(lua, index, i + 1);
+        double number = lua_type(lua, -1) == LUA_TNUMBER ? lua_tonumber(lua, -1) : NAN;
+        if (!(fabs(number) <= (double)FLT_MAX))
+            luaL_error(lua, "vector: \"%s\": element %d is %s: a number that fits f32 was expected",
+                       name, (int)i + 1, push_given(lua, -1));
+        numbers[i] = (float)number;
+        lua_pop(lua, 1);
+    }
+    return numbers;
+}
+
+// factors = vector("rope_factors", {1, 1.5, 4})
+static int script_vector(lua_State *lua)
+{
+    Builder *builder = builder_of(lua);
+    const char *name = check_weight_name(lua, "vector", 1);
+    int64_t count;
+    const float *numbers = check_numbers(lua, builder, name, 2, &count);
+    if (find_weight(builder, name) || file_has(builder, name))
+        return luaL_error(lua, "vector: there is a weight \"%s\" already", name);
+    Module *module = builder->module;
+    Weight *weight = module_add_weight(module, name, DTYPE_f32, (Shape){1, {dim_constant(count)}},
+                                       recipe_values(module->arena, numbers, count));
+    builder_add_weight(lua, builder, weight);
     push_value(lua, graph_weight(builder->graph, weight));
     return 1;
 }
@@ -402,4 +448,7 @@ void install_model(lua_State *lua, Builder *builder)
     lua_setfield(lua, -2, "hyperparameters");
     set_index(lua, builder, unknown_field);
     lua_setglobal(lua, "model");
+    lua_pushglobaltable(lua);
+    set_function(lua, builder, "vector", script_vector);
+    lua_pop(lua, 1);
 }

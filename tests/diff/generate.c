@@ -217,12 +217,29 @@ static void pattern_norm_of_sum(Generator *g)
 
 static void pattern_unary(Generator *g)
 {
-    static const Op ops[] = {OP_neg, OP_silu, OP_softmax, OP_exp};
+    static const Op ops[] = {OP_neg, OP_silu, OP_softmax, OP_tanh, OP_gelu, OP_gelu_tanh, OP_exp};
     Value *x = recent(g);
-    Op op = ops[between(g, 0, 3)];
+    Op op = ops[between(g, 0, 6)];
     if (op == OP_exp) // of something small
         x = ADD(g, softmax, NULL, x);
     put(g, add(g, op, NULL, 1, &x));
+}
+
+static void pattern_layer_norm(Generator *g)
+{
+    const Attributes *attributes = WITH(.layer_norm = {.eps = 1e-5f});
+    Value *x = recent(g), *w = vector(g, g->width);
+    Value *normed = in(g, 50) ? ADD(g, layer_norm, attributes, x, w, vector(g, g->width))
+                              : ADD(g, layer_norm, attributes, x, w);
+    put(g, in(g, 50) ? normed : norm(g, product(g, normed, any_type(g, g->width), g->width)));
+}
+
+static void pattern_heads_norm(Generator *g)
+{
+    Value *x = in(g, 50) ? recent(g) : ADD(g, add, NULL, recent(g), any(g));
+    int32_t size = g->width / (in(g, 50) ? 4 : 2);
+    Value *normed = ADD(g, rms_norm, WITH(.rms_norm = {.eps = 1e-5f}), x, vector(g, size));
+    put(g, in(g, 50) ? normed : norm(g, product(g, normed, any_type(g, g->width), g->width)));
 }
 
 static void pattern_neg_neg(Generator *g)
@@ -318,7 +335,7 @@ static void pattern_feed_forward(Generator *g)
     DType dtype = any_type(g, g->width);
     Value *gate = product(g, h, dtype, size);
     Value *up = product(g, h, in(g, 85) ? dtype : any_type(g, g->width), size);
-    Value *act = ADD(g, swiglu, NULL, gate, up);
+    Value *act = in(g, 80) ? ADD(g, swiglu, NULL, gate, up) : ADD(g, geglu, NULL, gate, up);
     if (in(g, 10))
         act = ADD(g, add, NULL, act, up);
     Value *down = product(g, act, any_type(g, size), g->width);
@@ -347,7 +364,8 @@ static Heads any_heads(Generator *g)
     int32_t dims = in(g, 80) ? heads.dim : heads.dim / 2;
     Attributes table = {.rope_table = {.dims = dims,
                                        .theta = in(g, 50) ? 1e4f : 5e5f,
-                                       .scale = in(g, 70) ? 1 : 0.5f}};
+                                       .scale = in(g, 70) ? 1 : 0.5f,
+                                       .magnitude = in(g, 70) ? 1 : 1.25f}};
     heads.table = in(g, 80) ? ADD(g, rope_table, &table, input(g, INPUT_POS))
                             : ADD(g, rope_table, &table, input(g, INPUT_POS), vector(g, dims / 2));
     heads.rope.rope.head_dim = heads.dim;
@@ -369,7 +387,8 @@ static Value *attend(Generator *g, const Heads *heads, Value *q, DType post)
         .attention = {.heads = heads->query,
                       .scale = 0.25f,
                       .window = in(g, 25) ? between(g, 1, in(g, 70) ? 4 : PAGE_TOKENS + 2) : 0,
-                      .post = (int32_t)post}};
+                      .post = (int32_t)post,
+                      .softcap = in(g, 20) ? 0.75f : 0}};
     return ADD(g, attention, &attributes, q, input(g, INPUT_POS), input(g, INPUT_SEQ),
                input(g, INPUT_TABLE), heads->keys, heads->values);
 }
@@ -492,7 +511,9 @@ typedef struct Pattern {
 
 static const Pattern patterns[] = {
     {pattern_norm_of_sum, 8, false, false},
-    {pattern_unary, 6, false, false},
+    {pattern_unary, 9, false, false},
+    {pattern_layer_norm, 4, false, false},
+    {pattern_heads_norm, 4, false, false},
     {pattern_neg_neg, 4, false, false},
     {pattern_root, 2, false, false},
     {pattern_reciprocal, 2, false, false},

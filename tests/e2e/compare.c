@@ -2,9 +2,11 @@
 //
 //     compare A.npy B.npy BOUND            every element within BOUND
 //     compare A.npy FILE.golden BOUND      shape, and the elements in the digest (oracle.py)
+//     compare A.npy OTHER BOUND relative   the length of all differences, as a part of OTHER's
 //
-// Prints the largest difference and where, and the root of the mean square. Exit 1 when a
-// difference is above BOUND or not a number, or shapes differ; 2 when a file cannot be read.
+// Prints the largest difference and where, the root of the mean square, and the relative length.
+// Exit 1 when a difference is above BOUND or not a number, or shapes differ; 2 when a file cannot
+// be read.
 // Alone, without the project's code: an oracle's half.
 #include <math.h>
 #include <stdarg.h>
@@ -20,7 +22,7 @@ typedef struct Matrix {
 } Matrix;
 
 typedef struct Worst {
-    double difference, squares;
+    double difference, squares, expected_squares;
     long row, column, compared;
 } Worst;
 
@@ -68,6 +70,7 @@ static void look(Worst *worst, const Matrix *matrix, long row, long column, doub
     double difference = isfinite(got) ? fabs(got - expected) : INFINITY;
     worst->compared++;
     worst->squares += difference * difference;
+    worst->expected_squares += expected * expected;
     if (difference <= worst->difference)
         return;
     worst->difference = difference;
@@ -117,8 +120,9 @@ static void compare_matrix(Worst *worst, const char *path, const Matrix *matrix,
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
-        refuse("usage: compare A.npy B.npy|FILE.golden BOUND");
+    bool relative = argc == 5 && strcmp(argv[4], "relative") == 0;
+    if (argc != 4 && !relative)
+        refuse("usage: compare A.npy B.npy|FILE.golden BOUND [relative]");
     Matrix matrix = read_npy(argv[1]);
     Worst worst = {.difference = -1};
     size_t length = strlen(argv[2]);
@@ -126,8 +130,11 @@ int main(int argc, char **argv)
         compare_matrix(&worst, argv[1], &matrix, argv[2]);
     else
         compare_golden(&worst, argv[1], &matrix, argv[2]);
-    printf("largest difference %.7g at %ld %ld, rms %.3g, of %ld\n", worst.difference, worst.row,
-           worst.column, sqrt(worst.squares / (double)worst.compared), worst.compared);
+    double length_ratio = sqrt(worst.squares / worst.expected_squares);
+    printf("largest difference %.7g at %ld %ld, rms %.3g, relative %.3g, of %ld\n",
+           worst.difference, worst.row, worst.column,
+           sqrt(worst.squares / (double)worst.compared), length_ratio, worst.compared);
     free(matrix.elements);
-    return worst.compared && worst.difference <= strtod(argv[3], NULL) ? 0 : 1;
+    double difference = relative ? length_ratio : worst.difference;
+    return worst.compared && difference <= strtod(argv[3], NULL) ? 0 : 1;
 }

@@ -16,6 +16,7 @@ typedef struct Problem {
     StoreShape shape;
     int32_t group, window;
     float spread; // queries are -spread … spread
+    float softcap;
     int32_t lengths[SEQUENCES];
     uint64_t seed;
 } Problem;
@@ -94,6 +95,7 @@ static KernelOperand attend(const KernelRow *row, const Problem *problem, const 
     test.attributes.attention.scale = 1.0f / sqrtf((float)problem->shape.head_size);
     test.attributes.attention.window = problem->window;
     test.attributes.attention.post = (int32_t)post;
+    test.attributes.attention.softcap = problem->softcap;
     case_run(row, &test, random);
     KernelOperand result = test.results[0];
     test.operand_count = 3;
@@ -159,6 +161,7 @@ static Problem problem_new(int i, int32_t head_size, int32_t group, int32_t wind
         .group = group,
         .window = window,
         .spread = i % 5 == 4 ? 60.0f : 3.0f,
+        .softcap = i % 3 == 1 ? 1.5f : 0,
         .lengths = {1 + i * 5 % 40, 255 + i % 4, 500 + i * 3 % 130},
         .seed = (uint64_t)i * 1234567,
     };
@@ -214,6 +217,8 @@ static void check_head(const Problem *problem, const Store *store, Token token, 
             scores[key] +=
                 (double)query[i] * (double)store_key(store, token.sequence, key, kv_head, i);
         scores[key] *= (double)(1.0f / sqrtf((float)d));
+        if (problem->softcap > 0)
+            scores[key] = (double)problem->softcap * tanh(scores[key] / (double)problem->softcap);
         most = fmax(most, scores[key]);
     }
     for (int32_t key = first; key <= token.position; key++)

@@ -2,59 +2,11 @@
 // over all tails, types, layouts and cuts; and the references against plain double precision.
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/math.h"
-#include "tests/kernels/store.h"
+#include "tests/kernels/compare.h"
 #include "tests/unit/run_suite.h"
-
-static KernelOperand f32_new(int64_t rows, int64_t columns, uint64_t seed)
-{
-    KernelOperand operand = operand_new(DTYPE_f32, LAYOUT_plain, rows, columns);
-    operand_fill(&operand, seed, FILL_random);
-    return operand;
-}
-
-static float *f32_of(const KernelOperand *operand, int64_t row)
-{
-    return (float *)operand->data + row * operand->columns;
-}
-
-// A second call on the same operands, with results of its own; in place, result 0 is operand 0's
-// copy.
-static Case case_again(const Case *test, bool in_place)
-{
-    Case again = *test;
-    for (int32_t i = 0; i < test->result_count; i++)
-        again.results[i] = operand_new(test->results[i].dtype, test->results[i].layout,
-                                       test->results[i].rows, test->results[i].columns);
-    if (in_place) {
-        operand_free(&again.results[0]);
-        again.results[0] = again.operands[0] = operand_copy(&test->operands[0]);
-    }
-    return again;
-}
-
-// Runs the reference into the case's results and compares every other row with them.
-static void compare_rows(Case *test, Op op, bool in_place, Random *random)
-{
-    case_run(reference_of(op), test, random);
-    for (int32_t i = 0; i < kernel_count; i++) {
-        const KernelRow *row = &kernel_table[i];
-        if (row->op != op || row->target > target_native())
-            continue;
-        Case again = case_again(test, in_place);
-        case_run(row, &again, random);
-        for (int32_t result = 0; result < test->result_count; result++) {
-            operand_expect(row, &again.results[result], &test->results[result], row->tolerance);
-            operand_free(&again.results[result]);
-        }
-    }
-}
-
-static const int64_t row_counts[] = {1, 2, 7, 8, 9, 17};
-enum { ROW_COUNTS = sizeof row_counts / sizeof *row_counts };
 
 // The sample: every 16411th bit pattern, and the floats around the limits, 0 and the ends of the
 // range.
@@ -141,30 +93,12 @@ START_TEST(unary_rows_agree_for_all_tails_and_in_place)
 {
     Random random = {2};
     for (int64_t columns = 1; columns <= 35; columns++) {
-        compare_one_operand(OP_exp, row_counts[columns % ROW_COUNTS], columns, &random);
-        compare_one_operand(OP_silu, row_counts[columns % ROW_COUNTS], columns, &random);
+        static const Op ops[] = {OP_exp, OP_silu, OP_tanh, OP_gelu, OP_gelu_tanh};
+        for (int i = 0; i < 5; i++)
+            compare_one_operand(ops[i], row_counts[columns % ROW_COUNTS], columns, &random);
     }
 }
 END_TEST
-
-typedef struct Result {
-    DType dtype;
-    Layout layout;
-} Result;
-
-static const Result results[] = {
-    {DTYPE_f32, LAYOUT_plain}, {DTYPE_q8, LAYOUT_t1},  {DTYPE_q8, LAYOUT_t8},
-    {DTYPE_q8k, LAYOUT_t1},    {DTYPE_q8k, LAYOUT_t8},
-};
-enum { RESULTS = sizeof results / sizeof *results };
-
-// Columns to try for a type: all tails for f32, one to several blocks else.
-static int64_t columns_for(DType dtype, int64_t i)
-{
-    int64_t most_blocks = dtype == DTYPE_q8k ? 3 : 12;
-    return dtype == DTYPE_f32 ? 1 + i * 7 % 130
-                              : (1 + i % most_blocks) * dtype_table[dtype].block_elements;
-}
 
 static void compare_norm(Op op, Result result, int64_t rows, int64_t columns, Random *random)
 {
@@ -203,7 +137,7 @@ START_TEST(norms_agree_for_all_tails_types_and_in_place)
 }
 END_TEST
 
-START_TEST(swiglu_agrees_for_all_tails_types_and_in_place)
+static void compare_gated(Op op)
 {
     Random random = {4};
     for (int i = 0; i < 24; i++)
@@ -215,11 +149,17 @@ START_TEST(swiglu_agrees_for_all_tails_types_and_in_place)
             test.operands[1] = f32_new(rows, columns, random_bits(&random));
             test.results[0] =
                 operand_new(results[result].dtype, results[result].layout, rows, columns);
-            compare_rows(&test, OP_swiglu, false, &random);
+            compare_rows(&test, op, false, &random);
             if (results[result].dtype == DTYPE_f32)
-                compare_rows(&test, OP_swiglu, true, &random);
+                compare_rows(&test, op, true, &random);
             case_free(&test);
         }
+}
+
+START_TEST(gated_ops_agree_for_all_tails_types_and_in_place)
+{
+    compare_gated(OP_swiglu);
+    compare_gated(OP_geglu);
 }
 END_TEST
 
@@ -528,7 +468,7 @@ int main(void)
     tcase_add_test(tests, f16_comes_back_and_rounds_to_the_nearest_even);
     tcase_add_test(tests, unary_rows_agree_for_all_tails_and_in_place);
     tcase_add_test(tests, norms_agree_for_all_tails_types_and_in_place);
-    tcase_add_test(tests, swiglu_agrees_for_all_tails_types_and_in_place);
+    tcase_add_test(tests, gated_ops_agree_for_all_tails_types_and_in_place);
     tcase_add_test(tests, quantise_agrees_and_takes_any_float);
     tcase_add_test(tests, quantised_blocks_hold_the_row_within_half_a_step);
     tcase_add_test(tests, q8k_has_the_sums_of_32_in_pairs_of_words);

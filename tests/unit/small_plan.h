@@ -304,8 +304,9 @@ static inline void small_make_phase(SmallPlan *small, const char *name, int64_t 
     SMALL_STEP(small, "matmul.f32_packed.ref", none, 1, qkv, norm, small_w(small, 2));
     small->steps[small->plan.step_count - 1].barrier_before = 0;
     SMALL_STEP(small, "rope_table.f32.ref",
-               ((Attributes){.rope_table = {.dims = SMALL_HEAD, .theta = 1e4f, .scale = 1}}), 1,
-               table, pos);
+               ((Attributes){
+                   .rope_table = {.dims = SMALL_HEAD, .theta = 1e4f, .scale = 1, .magnitude = 1}}),
+               1, table, pos);
     SMALL_STEP(small, "rope_qk_store.paged.ref",
                ((Attributes){.rope_qk_store = {.heads = SMALL_HEADS, .kv_heads = 1}}), 1, q, qkv,
                table, pos, seq, pages, small_state(small, 0), small_state(small, 1));

@@ -40,6 +40,12 @@ START_TEST(results_have_the_types_of_the_signatures)
     check_type(norm->results[1], "q8[T,128]");
     Value *few = picked_rows("p", WIDTH);
     check_type(ADD(rms_norm, WITH(.rms_norm = {.eps = 1e-5f}), few, n)->results[0], "f32[R,128]");
+    Value *head = vector("h", DTYPE_f32, 32);
+    check_type(ADD(rms_norm, WITH(.rms_norm = {1e-5f, DTYPE_q8, 0}), x, head)->results[0],
+               "q8[T,128]");
+    check_type(ADD(layer_norm, WITH(.layer_norm = {.eps = 1e-5f}), x, n, n)->results[0],
+               "f32[T,128]");
+    check_type(ADD(geglu, NULL, x, y)->results[0], "f32[T,128]");
     check_verified();
 }
 END_TEST
@@ -50,7 +56,7 @@ START_TEST(attention_parts_have_the_types_of_the_signatures)
     Value *keys = state("k", STATE_KEYS, KV_HEADS, HEAD_DIM);
     Value *values = state("v", STATE_VALUES, KV_HEADS, HEAD_DIM);
     Value *qkv = rows("x", (HEADS + 2 * KV_HEADS) * HEAD_DIM);
-    Value *angles = ADD(rope_table, WITH(.rope_table = {16, 1e4f, 1, 0}), pos)->results[0];
+    Value *angles = ADD(rope_table, WITH(.rope_table = {16, 1e4f, 1, 1, 0}), pos)->results[0];
     check_type(angles, "f32[T,16]");
     check_type(ADD(rope, WITH(.rope = {HEAD_DIM, STYLE_neox, 0}), qkv, angles)->results[0],
                "f32[T,256]");
@@ -58,7 +64,7 @@ START_TEST(attention_parts_have_the_types_of_the_signatures)
                    angles, pos, seq, table, keys, values)
                    ->results[0];
     check_type(q, "f32[T,128]");
-    check_type(ADD(attention, WITH(.attention = {HEADS, 1, 0, DTYPE_q8, 0}), q, pos, seq, table,
+    check_type(ADD(attention, WITH(.attention = {HEADS, 1, 0, DTYPE_q8, 0, 0}), q, pos, seq, table,
                    keys, values)
                    ->results[0],
                "q8[T,128]");
@@ -164,6 +170,14 @@ START_TEST(norms_say_what_they_expect)
     Value *n = vector("m", DTYPE_f16, 2048);
     REFUSE("rms_norm: weight has 2047 elements, x has 2048 columns", rms_norm,
            WITH(.rms_norm = {.eps = 1e-5f}), x, short_weight);
+    REFUSE("rms_norm: 48 columns do not divide into q8 blocks of 32", rms_norm,
+           WITH(.rms_norm = {1e-5f, DTYPE_q8, 0}), rows("h", 96), vector("w", DTYPE_f32, 48));
+    REFUSE("layer_norm: weight has 2047 elements, x has 2048 columns", layer_norm,
+           WITH(.layer_norm = {.eps = 1e-5f}), x, short_weight);
+    REFUSE("layer_norm: bias has 2047 elements, x has 2048 columns", layer_norm,
+           WITH(.layer_norm = {.eps = 1e-5f}), x, n, short_weight);
+    REFUSE("layer_norm: eps is -1, expected at least 0", layer_norm,
+           WITH(.layer_norm = {.eps = -1}), x, n);
     REFUSE("rms_norm: eps is -1, expected at least 0", rms_norm, WITH(.rms_norm = {.eps = -1}), x,
            n);
     REFUSE("rms_norm: weight is f16[8,2048], expected a vector of floats", rms_norm,
@@ -184,11 +198,13 @@ START_TEST(rope_says_what_it_expects)
     Value *x = rows("x", WIDTH), *pos = input(INPUT_POS);
     const Attributes *with = WITH(.rope = {HEAD_DIM, STYLE_norm, 0});
     REFUSE("rope_table: dims is 7, expected an even number", rope_table,
-           WITH(.rope_table = {7, 1e4f, 1, 0}), pos);
+           WITH(.rope_table = {7, 1e4f, 1, 1, 0}), pos);
     REFUSE("rope_table: theta is 0, expected more than 0", rope_table,
-           WITH(.rope_table = {8, 0, 1, 0}), pos);
+           WITH(.rope_table = {8, 0, 1, 1, 0}), pos);
     REFUSE("rope_table: factors has 5 elements, half of dims gives 4 columns", rope_table,
-           WITH(.rope_table = {8, 1e4f, 1, 0}), pos, vector("f", DTYPE_f32, 5));
+           WITH(.rope_table = {8, 1e4f, 1, 1, 0}), pos, vector("f", DTYPE_f32, 5));
+    REFUSE("rope_table: magnitude is -1, expected more than 0", rope_table,
+           WITH(.rope_table = {8, 1e4f, 1, -1, 0}), pos);
     REFUSE("rope: head_dim is 0, expected at least 1", rope, WITH(.rope = {0, STYLE_norm, 0}), x,
            x);
     REFUSE("rope: x has 128 columns, expected a multiple of head_dim 48", rope,
@@ -222,7 +238,9 @@ START_TEST(states_say_what_they_expect)
            WITH(.attention = {.heads = 3, .scale = 1}), rows("q", 96), pos, seq, table, keys,
            values);
     REFUSE("attention: window is -1, expected at least 0", attention,
-           WITH(.attention = {HEADS, 1, -1, 0, 0}), x, pos, seq, table, keys, values);
+           WITH(.attention = {HEADS, 1, -1, 0, 0, 0}), x, pos, seq, table, keys, values);
+    REFUSE("attention: softcap is -2, expected at least 0", attention,
+           WITH(.attention = {HEADS, 1, 0, 0, -2, 0}), x, pos, seq, table, keys, values);
     REFUSE("rope_qk_store: kv_heads is 1, keys hold 2 heads", rope_qk_store,
            WITH(.rope_qk_store = {HEADS, 1, STYLE_norm, 0}), x, angles, pos, seq, table, keys,
            values);

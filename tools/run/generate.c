@@ -300,7 +300,8 @@ static bool generate(Generation *generation, Diag *diag)
     generation->sequence = session_add_sequence(generation->session, diag);
     if (generation->sequence < 0 || !prefill(generation, diag))
         return false;
-    text_stream_begin(&generation->stream, run->tokenizer, options->special, false);
+    bool at_start = !options->ids && generation->prompt_text.length == 0;
+    text_stream_begin(&generation->stream, run->tokenizer, options->special, at_start);
     double began = run_seconds();
     if (!reply(generation, diag))
         return false;
