@@ -8,16 +8,19 @@
 #include "frontends/gguf/gguf_convention.h"
 
 typedef struct KeyRow {
+    const char *from; // "": the canonical key of the same name
     const char *architectures, *name, *type;
 } KeyRow;
 
 static const KeyRow key_rows[] = {
 #define GGUF_ARCHITECTURE(here, there)
-#define GGUF_KEY(architectures, name, type) {architectures, name, #type},
+#define GGUF_KEY(architectures, name, type) {"", architectures, name, #type},
+#define GGUF_CONFIG(from, name, type) {from, "", name, #type},
 #define GGUF_SAMPLING(from, to, type)
 #include "frontends/gguf/gguf_keys.def"
 #undef GGUF_ARCHITECTURE
 #undef GGUF_KEY
+#undef GGUF_CONFIG
 #undef GGUF_SAMPLING
 };
 
@@ -26,10 +29,12 @@ static const struct {
 } architecture_rows[] = {
 #define GGUF_ARCHITECTURE(here, there) {here, there},
 #define GGUF_KEY(architectures, name, type)
+#define GGUF_CONFIG(from, name, type)
 #define GGUF_SAMPLING(from, to, type)
 #include "frontends/gguf/gguf_keys.def"
 #undef GGUF_ARCHITECTURE
 #undef GGUF_KEY
+#undef GGUF_CONFIG
 #undef GGUF_SAMPLING
 };
 
@@ -38,10 +43,12 @@ static const struct {
 } sampling_rows[] = {
 #define GGUF_ARCHITECTURE(here, there)
 #define GGUF_KEY(architectures, name, type)
+#define GGUF_CONFIG(from, name, type)
 #define GGUF_SAMPLING(from, to, type) {"generation_config." from, "general.sampling." to, #type},
 #include "frontends/gguf/gguf_keys.def"
 #undef GGUF_ARCHITECTURE
 #undef GGUF_KEY
+#undef GGUF_CONFIG
 #undef GGUF_SAMPLING
 };
 
@@ -108,7 +115,10 @@ static bool make_value(const Convention *convention, const char *key, const Meta
         *value = numbers_value(convention, from);
     } else if (strcmp(type, "bool") == 0 && from->kind == META_BOOL) {
         *value = gguf_value_bool(from->boolean);
-    } else if (strcmp(type, "f32") != 0 && from->kind == META_UINT && from->natural <= INT32_MAX) {
+    } else if (strcmp(type, "string") == 0 && from->kind == META_TEXT) {
+        *value = *from;
+    } else if (type[1] == '3' && strcmp(type, "f32") != 0 && from->kind == META_UINT &&
+               from->natural <= INT32_MAX) {
         *value = gguf_value_u32(from->natural);
         value->type_name = type;
     } else {
@@ -128,18 +138,59 @@ static bool lists(const char *list, const char *word)
     return !*list;
 }
 
+static bool has_key(const Convention *convention, const char *name)
+{
+    const char *key = arena_format(convention->arena, "%s.%s", convention->architecture, name);
+    for (int32_t i = 0; i < convention->contents->metadata.count; i++)
+        if (strcmp(convention->contents->metadata.items[i].key, key) == 0)
+            return true;
+    return false;
+}
+
 static bool put_rows(const Convention *convention)
 {
     for (size_t i = 0; i < COUNT_OF(key_rows); i++) {
         const KeyRow *row = &key_rows[i];
-        const MetaValue *from = gguf_find(convention, row->name);
+        const MetaValue *from = *row->from ? model_file_meta(convention->file, row->from)
+                                           : gguf_find(convention, row->name);
         MetaValue value;
-        if (!from || !lists(row->architectures, convention->architecture))
+        if (!from || has_key(convention, row->name) ||
+            !lists(row->architectures, convention->architecture))
             continue;
         if (!make_value(convention, row->name, from, row->type, &value))
             return false;
         put_name(convention, row->name, value);
     }
+    return true;
+}
+
+static bool is_text(const MetaValue *value, const char *text)
+{
+    return value->kind == META_TEXT && value->text.length == (int64_t)strlen(text) &&
+           memcmp(value->text.bytes, text, strlen(text)) == 0;
+}
+
+// Which layers see a window only, where a config lists what each layer is.
+static bool put_windows(const Convention *convention)
+{
+    const MetaValue *types = model_file_meta(convention->file, "layer_types");
+    if (!types || types->kind != META_ARRAY || !gguf_find(convention, "attention.sliding_window"))
+        return true;
+    MetaValue *items = ARENA_ARRAY(convention->arena, MetaValue, types->array.count);
+    for (int64_t i = 0; i < types->array.count; i++) {
+        const MetaValue *type = &types->array.items[i];
+        items[i] = gguf_value_bool(is_text(type, "sliding_attention"));
+        if (!items[i].boolean && !is_text(type, "full_attention"))
+            return diag_fail(convention->diag, (Where){.file = convention->file->path},
+                             "layer_types: layer %" PRId64
+                             " is neither sliding_attention nor full_attention: GGUF files know no "
+                             "other",
+                             i);
+    }
+    put_name(convention, "attention.sliding_window_pattern",
+             (MetaValue){.kind = META_ARRAY,
+                         .type_name = "array",
+                         .array = {items, types->array.count, "bool"}});
     return true;
 }
 
@@ -191,7 +242,7 @@ static double longrope_attention(const Convention *convention)
     double context = gguf_real(gguf_find(convention, "context_length"), 1);
     double original =
         gguf_real(gguf_find(convention, "rope.scaling.original_context_length"), context);
-    double factor = context / original;
+    double factor = gguf_real(gguf_find(convention, "rope.scaling.factor"), context / original);
     double usual = factor > 1 && original > 1 ? sqrt(1 + log(factor) / log(original)) : 1;
     return gguf_real(gguf_find(convention, "rope.scaling.attn_factor"), usual);
 }
@@ -202,7 +253,8 @@ static bool put_scaling(const Convention *convention)
     if (strcmp(type, "longrope") == 0)
         put_name(convention, "rope.scaling.attn_factor",
                  real_value(longrope_attention(convention)));
-    if (!*type || strcmp(type, "llama3") == 0 || strcmp(type, "longrope") == 0)
+    // Dynamic scaling changes nothing within the model's context.
+    if (!*type || lists("llama3 longrope dynamic", type))
         return true;
     if (strcmp(type, "linear") != 0 && strcmp(type, "yarn") != 0)
         return diag_fail(convention->diag, (Where){.file = convention->file->path},
@@ -262,7 +314,7 @@ bool gguf_put_model_keys(const Convention *convention)
         return false;
     put_text(convention, "general.name", convention->file->name);
     put_text(convention, "general.size_label", size_label(convention));
-    if (!put_rows(convention))
+    if (!put_windows(convention) || !put_rows(convention))
         return false;
     put_defaults(convention);
     return put_scaling(convention);
