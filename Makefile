@@ -55,7 +55,8 @@ FRONTENDS = $(call objects,$(call sources,frontends))
 TOOLS_COMMON = $(call objects,$(wildcard tools/common/*.c))
 TOOLS_COMPILER = $(call objects,$(wildcard tools/compiler/*.c))
 TOOLS_RUN = $(call objects,$(wildcard tools/run/*.c))
-PROGRAMS = $(BUILD)/graphc $(BUILD)/graphrun
+TOOLS_QUANT = $(call objects,$(wildcard tools/quant/*.c))
+PROGRAMS = $(BUILD)/graphc $(BUILD)/graphrun $(BUILD)/graphquant
 
 # Programs that compile link everything; graphrun links no passes, no frontends, no graph but its base:
 # the link itself shows that every decision was made at compile time.
@@ -77,7 +78,7 @@ say = $(if $(V),,@printf '%s %s\n' $(1) $(2))
 quiet = $(if $(V),,@)
 
 .PHONY: all
-all: $(PROGRAMS) ## graphc and graphrun (the default)
+all: $(PROGRAMS) ## graphc, graphrun and graphquant (the default)
 
 .PHONY: demo
 demo: ## sets up, builds, compiles the small model of the repository and lets it tell a story
@@ -228,6 +229,10 @@ $(BUILD)/graphc: $(call objects,tools/graphc.c) $(TOOLS_COMMON) $(TOOLS_COMPILER
 
 $(BUILD)/graphrun: $(call objects,tools/graphrun.c) $(TOOLS_COMMON) $(TOOLS_RUN) $(RUNTIME_OBJECTS)
 	$(link) $(RUN_LDLIBS)
+
+$(BUILD)/graphquant: $(call objects,tools/graphquant.c) $(TOOLS_COMMON) $(TOOLS_QUANT) \
+                     $(BASE) $(HOST) $(GRAPH) $(KERNELS) $(RUNTIME) $(FRONTENDS)
+	$(link) $(LDLIBS)
 
 $(TESTS): %: %.o $(HARNESS) $(TOOLS_COMMON) $(TOOLS_COMPILER) $(COMPILER_OBJECTS)
 	$(link) $(CHECK_LIBS) $(LDLIBS)

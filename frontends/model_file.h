@@ -44,6 +44,7 @@ typedef struct MetaValue {
         struct {
             const struct MetaValue *items; // all of the same type
             int64_t count;
+            const char *item_type; // type_name of the items; NULL in an empty array of JSON
         } array;
     };
 } MetaValue;

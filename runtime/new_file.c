@@ -60,7 +60,7 @@ bool new_file_begin(NewFile *file, const char *path, Diag *diag)
         return fail(file, ENAMETOOLONG, diag);
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         return diag_fail(diag, (Where){.file = path},
-                         "not a regular file: a plan is written to a file of its own");
+                         "not a regular file: give the name of a new file");
     int opened;
     do
         opened = open_part(file);

@@ -99,11 +99,15 @@ function blocks.qkv(x, i)
         blocks.linear(x, blk .. "v", kv)
 end
 
--- The window of layer i, 0 if it sees everything. A Hugging Face config lists which layers slide;
--- `slides` says it where there is no list.
+-- The window of layer i, 0 if it sees everything. A file may list which layers slide, under one
+-- name or the other, or say that all but every n-th do; else `slides` says it.
 function blocks.window(i, slides)
-    local types = hp:get("layer_types")
-    if types then
+    local types, pattern = hp:get("layer_types"), hp:get("attention.sliding_window_pattern")
+    if type(pattern) == "table" then
+        slides = pattern[i + 1]
+    elseif pattern then
+        slides = (i + 1) % pattern ~= 0
+    elseif types then
         local kind = types[i + 1]
         if kind ~= "sliding_attention" and kind ~= "full_attention" then
             error("layer type " .. tostring(kind) .. " is not supported")

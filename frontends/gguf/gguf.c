@@ -39,11 +39,9 @@ typedef struct ValueType {
 } ValueType;
 
 static const ValueType value_types[TAG_COUNT] = {
-    {"u8", META_UINT, 1},      {"i8", META_INT, 1},    {"u16", META_UINT, 2},
-    {"i16", META_INT, 2},      {"u32", META_UINT, 4},  {"i32", META_INT, 4},
-    {"f32", META_FLOAT, 4},    {"bool", META_BOOL, 1}, {"string", META_TEXT, 8},
-    {"array", META_ARRAY, 12}, {"u64", META_UINT, 8},  {"i64", META_INT, 8},
-    {"f64", META_FLOAT, 8},
+#define VALUE_TYPE(name, kind, bytes) {#name, META_##kind, bytes},
+#include "frontends/gguf/value_types.def"
+#undef VALUE_TYPE
 };
 
 typedef struct Reader {
@@ -200,6 +198,7 @@ static bool take_array(Reader *reader, MetaValue *value, int depth)
             return false;
     value->array.items = items;
     value->array.count = (int64_t)count;
+    value->array.item_type = value_types[tag].name;
     return true;
 }
 

@@ -19,4 +19,11 @@ bool gguf_join_parts(ModelFile *file, Arena *arena, Diag *diag);
 // The weights whose tensors follow a convention of GGUF's converters; part of gguf_read.
 bool gguf_make_weights(ModelFile *file, Arena *arena, Diag *diag);
 
+// Whether GGUF files of the architecture hold the tensor's rows permuted to adjacent pairs.
+bool gguf_is_permuted(const char *architecture, const char *name);
+// Half the size of a head of such a tensor, by the file's head counts; false with a message where
+// `rows` are not whole heads.
+bool gguf_permuted_half(const ModelFile *file, const char *name, int64_t rows, int64_t *half,
+                        Diag *diag);
+
 #endif

@@ -27,7 +27,7 @@ typedef struct OptionRow {
     const char *name, *argument, *group, *help;
 } OptionRow;
 
-enum { C = PROGRAM_GRAPHC, R = PROGRAM_GRAPHRUN };
+enum { C = PROGRAM_GRAPHC, R = PROGRAM_GRAPHRUN, Q = PROGRAM_GRAPHQUANT };
 
 static const OptionRow rows[] = {
 #define OPTION(programs, kind, field, letter, name, argument, group, help)                         \

@@ -8,7 +8,7 @@
 #include "graph/base/diag.h"
 #include "graph/base/text.h"
 
-typedef enum Program { PROGRAM_GRAPHC = 1, PROGRAM_GRAPHRUN = 2 } Program;
+typedef enum Program { PROGRAM_GRAPHC = 1, PROGRAM_GRAPHRUN = 2, PROGRAM_GRAPHQUANT = 4 } Program;
 
 enum { OPTION_LIST_MAX = 32 };
 #define OPTION_UNSET_INT INT64_MIN

@@ -1,0 +1,166 @@
+// What a GGUF file of a model holds: its keys, its tensors in order, the type of each.
+//
+// A GGUF file follows llama.cpp's conventions already: its tensors are taken as they are stored,
+// and its keys with them, but for those that tell of the file itself.
+#include "frontends/gguf/gguf_export.h"
+
+#include <string.h>
+
+#include "frontends/gguf/gguf_convention.h"
+
+#include "graph/graph.h"
+
+enum { QUANTIZATION_VERSION = 2 };
+
+static const struct {
+    DType dtype;
+    uint32_t number; // general.file_type
+} file_types[] = {
+    {DTYPE_f32, 0},
+    {DTYPE_f16, 1},
+    {DTYPE_q8_0, 7},
+    {DTYPE_bf16, 32},
+};
+enum { FILE_TYPE_COUNT = sizeof file_types / sizeof *file_types };
+
+DType gguf_export_type(const char *name)
+{
+    for (int i = 0; i < FILE_TYPE_COUNT; i++)
+        if (strcmp(dtype_table[file_types[i].dtype].name, name) == 0)
+            return file_types[i].dtype;
+    return DTYPE_COUNT;
+}
+
+void gguf_put_key(GgufContents *contents, Arena *arena, const char *key, MetaValue value)
+{
+    Metadata entry = {.key = key, .value = value};
+    vector_push(arena, &contents->metadata, entry);
+}
+
+MetaValue gguf_value_u32(uint64_t number)
+{
+    return (MetaValue){.kind = META_UINT, .type_name = "u32", .natural = number};
+}
+
+MetaValue gguf_value_bool(bool truth)
+{
+    return (MetaValue){.kind = META_BOOL, .type_name = "bool", .boolean = truth};
+}
+
+MetaValue gguf_value_text(const char *text)
+{
+    return (MetaValue){
+        .kind = META_TEXT, .type_name = "string", .text = {text, (int64_t)strlen(text)}};
+}
+
+bool gguf_ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && memcmp(text + length - tail, end, tail) == 0;
+}
+
+static bool is_always_f32(const char *name, int32_t rank)
+{
+    static const char *const endings[] = {"_norm.weight", ".ffn_gate_inp.weight",
+                                          ".ffn_gate_inp_shexp.weight", "position_embd.weight"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (gguf_ends_with(name, endings[i]))
+            return true;
+    return rank < 2 || !gguf_ends_with(name, ".weight");
+}
+
+DType gguf_tensor_type(const char *name, int32_t rank, int64_t columns, DType matrices)
+{
+    if (is_always_f32(name, rank))
+        return DTYPE_f32;
+    return columns % dtype_table[matrices].block_elements ? DTYPE_f16 : matrices;
+}
+
+static bool copy_tensor(const ModelFile *file, const FileTensor *tensor, DType matrices,
+                        Arena *arena, GgufContents *contents, Diag *diag)
+{
+    int64_t columns = tensor->rank ? tensor->shape[tensor->rank - 1] : 1, rows = 1;
+    if (tensor->dtype == DTYPE_COUNT)
+        return diag_fail(diag, (Where){.file = file->path},
+                         "tensor \"%s\" has type %s, which graphquant does not know", tensor->name,
+                         tensor->type_name);
+    for (int32_t i = 0; i + 1 < tensor->rank; i++)
+        rows *= tensor->shape[i];
+    GgufTensor copy = {.name = tensor->name, .dtype = tensor->dtype, .rank = tensor->rank};
+    memcpy(copy.shape, tensor->shape, sizeof copy.shape);
+    if (matrices != DTYPE_COUNT)
+        copy.dtype = gguf_tensor_type(tensor->name, tensor->rank, columns, matrices);
+    copy.recipe = recipe_tensor(arena, tensor->name, tensor->dtype, rows, columns);
+    vector_push(arena, &contents->tensors, copy);
+    return true;
+}
+
+// Keys of the file that is read, not of the model.
+static bool is_of_the_file(const char *key)
+{
+    static const char *const keys[] = {"general.alignment", "general.quantization_version",
+                                       "general.file_type", "split."};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strncmp(key, keys[i], strlen(keys[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool copy_file(const ModelFile *file, DType matrices, Arena *arena, GgufContents *contents,
+                      Diag *diag)
+{
+    for (int64_t i = 0; i < file->metadata_count; i++)
+        if (!is_of_the_file(file->metadata[i].key))
+            gguf_put_key(contents, arena, file->metadata[i].key, file->metadata[i].value);
+    for (int64_t i = 0; i < file->tensor_count; i++)
+        if (!copy_tensor(file, &file->tensors[i], matrices, arena, contents, diag))
+            return false;
+    return true;
+}
+
+// The number for the type that most elements of matrices have; false where it is no type of ours.
+static bool file_type(const GgufContents *contents, uint32_t *number)
+{
+    uint64_t elements[DTYPE_COUNT] = {0};
+    DType most = DTYPE_f32;
+    for (int32_t i = 0; i < contents->tensors.count; i++) {
+        const GgufTensor *tensor = &contents->tensors.items[i];
+        if (tensor->rank > 1)
+            elements[tensor->dtype] += (uint64_t)(tensor->recipe->rows * tensor->recipe->columns);
+        if (elements[tensor->dtype] > elements[most])
+            most = tensor->dtype;
+    }
+    for (int i = 0; i < FILE_TYPE_COUNT; i++)
+        if (file_types[i].dtype == most) {
+            *number = file_types[i].number;
+            return true;
+        }
+    return false;
+}
+
+static void put_file_type(const ModelFile *file, DType matrices, Arena *arena,
+                          GgufContents *contents)
+{
+    const MetaValue *was = model_file_meta(file, "general.file_type");
+    uint32_t number;
+    if (was && matrices == DTYPE_COUNT)
+        gguf_put_key(contents, arena, "general.file_type", *was);
+    else if (file_type(contents, &number))
+        gguf_put_key(contents, arena, "general.file_type", gguf_value_u32(number));
+    gguf_put_key(contents, arena, "general.quantization_version",
+                 gguf_value_u32(QUANTIZATION_VERSION));
+}
+
+bool gguf_export(const ModelFile *file, DType matrices, Arena *arena, GgufContents *contents,
+                 Diag *diag)
+{
+    *contents = (GgufContents){0};
+    Convention convention = {file, gguf_architecture(file->architecture), matrices, arena, contents,
+                             diag};
+    bool is_gguf = memcmp(file->parts.items[0].mapping, "GGUF", 4) == 0;
+    if (is_gguf ? !copy_file(file, matrices, arena, contents, diag)
+                : !gguf_put_tensors(&convention) || !gguf_put_model_keys(&convention))
+        return false;
+    put_file_type(file, matrices, arena, contents);
+    return true;
+}

@@ -1,0 +1,18 @@
+// Tensor data from a model into a GGUF file, row by row on all threads.
+#ifndef TOOLS_QUANT_CONVERT_H
+#define TOOLS_QUANT_CONVERT_H
+
+#include "frontends/gguf/gguf_write.h"
+
+typedef struct ConvertOptions {
+    int32_t threads; // 0: what this process may use
+    bool verbose;    // a line a tensor on stdout
+    bool progress;   // a bar on stderr
+} ConvertOptions;
+
+// Writes `header` (of gguf_print_header) and the tensors of `contents`, whose rows their recipes
+// make from `model`. The file appears whole or not at all.
+bool convert_write(const ModelFile *model, const GgufContents *contents, const Text *header,
+                   const char *path, const ConvertOptions *options, Diag *diag);
+
+#endif
