@@ -34,11 +34,12 @@ SANITIZE ?=
 override CFLAGS += -std=gnu11 $(OPTIMISE) $(WARN) $(SANITIZE) -ffp-contract=off -fno-math-errno -pthread -MMD -MP -I. \
           $(PACKAGE_CFLAGS)
 LDLIBS = $(PACKAGE_LIBS) -pthread -lm
-RUN_LDLIBS = $(RUN_LIBS) -pthread -lm
+RUN_LDLIBS = $(EDIT_LIBS) $(LDLIBS)
 # Without the packages these are empty: then `packages` below stops the build, `demo` and `check` install.
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
-RUN_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
+# Optional: graphrun's chat edits lines with it.
+EDIT_LIBS := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 
@@ -212,6 +213,8 @@ packages:
 $(BUILD)/flags: force
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
+
+$(BUILD)/tools/run/line_reader.o: override CFLAGS += $(if $(EDIT_LIBS),-DGRAPHC_LIBEDIT)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags | packages
 	@mkdir -p $(@D)
