@@ -28,17 +28,18 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 OPTIMISE ?= -O2 -g
 WARN = -Wall -Wextra -Wshadow -Wconversion $(WERROR)
 WERROR ?= -Werror
-PACKAGES = lua5.4 libcjson libxxhash
+PACKAGES = lua5.4 libcjson libxxhash libutf8proc
 SANITIZE ?=
 # Fused multiply-adds are written where they are meant: contraction would change bits by compiler.
 override CFLAGS += -std=gnu11 $(OPTIMISE) $(WARN) $(SANITIZE) -ffp-contract=off -fno-math-errno -pthread -MMD -MP -I. \
           $(PACKAGE_CFLAGS)
 LDLIBS = $(PACKAGE_LIBS) -pthread -lm
-RUN_LDLIBS = $(HASH_LIBS) -pthread -lm
+RUN_LDLIBS = $(EDIT_LIBS) $(LDLIBS)
 # Without the packages these are empty: then `packages` below stops the build, `demo` and `check` install.
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
-HASH_LIBS := $(shell $(PKG_CONFIG) --libs libxxhash 2>/dev/null)
+# Optional: graphrun's chat edits lines with it.
+EDIT_LIBS := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 
@@ -61,7 +62,7 @@ PROGRAMS = $(BUILD)/graphc $(BUILD)/graphrun $(BUILD)/graphquant
 # Programs that compile link everything; graphrun links no passes, no frontends, no graph but its base:
 # the link itself shows that every decision was made at compile time.
 COMPILER_OBJECTS = $(BASE) $(HOST) $(GRAPH) $(KERNELS) $(RUNTIME) $(PASSES) $(FRONTENDS)
-RUNTIME_OBJECTS = $(BASE) $(KERNELS) $(RUNTIME)
+RUNTIME_OBJECTS = $(BASE) $(HOST) $(KERNELS) $(RUNTIME)
 
 UNIT_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 KERNEL_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernels/test_*.c))
@@ -214,6 +215,8 @@ $(BUILD)/flags: force
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
 
+$(BUILD)/tools/run/line_reader.o: override CFLAGS += $(if $(EDIT_LIBS),-DGRAPHC_LIBEDIT)
+
 $(BUILD)/%.o: %.c $(BUILD)/flags | packages
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -243,6 +246,7 @@ $(FUZZERS): %: %.o $(COMPILER_OBJECTS)
 	$(link) -fsanitize=fuzzer $(LDLIBS)
 
 $(BUILD)/tools/compiler/html.o: tools/compiler/viewer.html
+$(BUILD)/runtime/text/chat_template.o: $(wildcard runtime/text/template/*.lua)
 
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

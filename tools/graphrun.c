@@ -14,6 +14,7 @@
 
 static const char usage[] =
     "usage: graphrun [options] MODEL -p PROMPT      MODEL is a plan, or a model file for graphc\n"
+    "       graphrun MODEL -i                       a conversation; -p PROMPT -i: one turn of it\n"
     "       graphrun MODEL --tokenize < TEXT        also --detokenize\n"
     "       graphrun MODEL --ids 1,80,147 --logits OUT.npy\n"
     "       graphrun MODEL --perplexity FILE\n"
@@ -31,6 +32,12 @@ static void on_interrupt(int number)
     (void)number;
     run_interrupted = 1;
     signal(SIGINT, SIG_DFL); // the second one ends the program
+}
+
+void run_catch_interrupt(void)
+{
+    run_interrupted = 0;
+    signal(SIGINT, on_interrupt);
 }
 
 double run_seconds(void)
@@ -124,10 +131,15 @@ static int detokenize(const Run *run, Diag *diag)
     return good ? 0 : -1;
 }
 
+static bool needs_text_only(const Options *options)
+{
+    return options->tokenize || options->detokenize || options->apply_template;
+}
+
 static int run_mode(Run *run, Diag *diag)
 {
     const Options *options = run->options;
-    bool text_only = options->tokenize || options->detokenize;
+    bool text_only = needs_text_only(options);
     if (options->dry_run)
         return run_dry(run, diag);
     if (text_only && !run_need_tokenizer(run, diag))
@@ -140,6 +152,10 @@ static int run_mode(Run *run, Diag *diag)
         return run_perplexity(run, diag);
     if (options->logits || options->taps.count)
         return run_trace(run, diag);
+    if (options->apply_template)
+        return run_apply(run, diag);
+    if (options->chat && !options->prompt && !options->file)
+        return run_chat(run, diag);
     return run_generate(run, diag);
 }
 
@@ -147,7 +163,7 @@ static int run_mode(Run *run, Diag *diag)
 static int run_program(const Options *options, const char *path, Diag *diag)
 {
     Run run = {.options = options, .began = run_seconds()};
-    run.plan = locate_plan(path, options->tokenize || options->detokenize, options, diag);
+    run.plan = locate_plan(path, needs_text_only(options), options, diag);
     if (!run.plan)
         return -1;
     int status = -1;
@@ -184,7 +200,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    signal(SIGINT, on_interrupt);
+    run_catch_interrupt();
     int status = run_program(&options, path, &diag);
     if (status < 0)
         return report(&diag, 1);

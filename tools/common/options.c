@@ -1,5 +1,5 @@
 // Parsing follows the habits of getopt_long: -n 64, -n64, --predict 64, --predict=64, "--" ends
-// options. Options may stand after operands.
+// options. Options may stand after operands. A long name may follow one dash (-sys).
 #include "tools/common/options.h"
 
 #include <errno.h>
@@ -98,9 +98,10 @@ static bool take_option(Program program, char **argv, int argc, int *index, Opti
                         Diag *diag)
 {
     const char *given = argv[*index], *value = NULL;
-    bool is_long = given[1] == '-';
-    const OptionRow *row;
-    if (is_long) {
+    const OptionRow *row = given[1] == '-' ? NULL : find_long(program, given + 1, strlen(given + 1));
+    if (row) {
+        value = NULL;
+    } else if (given[1] == '-') {
         const char *equals = strchr(given, '=');
         size_t length = equals ? (size_t)(equals - given) - 2 : strlen(given) - 2;
         row = find_long(program, given + 2, length);
@@ -146,6 +147,17 @@ bool options_parse(Program program, int argc, char **argv, Options *options, Dia
         }
     }
     return true;
+}
+
+bool options_set(Program program, const char *group, const char *name, const char *value,
+                 Options *options, Diag *diag)
+{
+    const OptionRow *row = find_long(program, name, strlen(name));
+    if (!row || strcmp(row->group, group) != 0 || (row->kind == KIND_FLAG) != !*value)
+        return diag_fail(diag, (Where){0}, row && strcmp(row->group, group) == 0
+                                               ? (*value ? "%s takes no value" : "%s wants a value")
+                                               : "%s cannot be set here", name);
+    return set_value(row, name, value, options, diag);
 }
 
 static void print_row(const OptionRow *row)
@@ -230,6 +242,13 @@ static void print_option(const OptionRow *row, const void *field, Text *out)
     case KIND_LIST:
     case KIND_PAIR: print_values(row, field, out); break;
     }
+}
+
+void options_print_group(Program program, const char *group, const Options *options, Text *out)
+{
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (rows[i].programs & (int)program && strcmp(rows[i].group, group) == 0)
+            print_option(&rows[i], (const char *)options + rows[i].offset, out);
 }
 
 void options_print(Program program, const Options *options, Text *out)

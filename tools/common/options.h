@@ -36,6 +36,11 @@ typedef struct Options {
 bool options_parse(Program program, int argc, char **argv, Options *options, Diag *diag);
 // Appends the options that are given, and the operands, as a command line that parses to the same.
 void options_print(Program program, const Options *options, Text *out);
+// Sets one option of a group by its long name; a flag's value is "". The value must outlive options.
+bool options_set(Program program, const char *group, const char *name, const char *value,
+                 Options *options, Diag *diag);
+// Appends the options of a group that are given.
+void options_print_group(Program program, const char *group, const Options *options, Text *out);
 // Appends a blank and the word, quoted for a shell where it needs to be.
 void shell_word_print(Text *out, const char *word);
 // Usage line, options by group, and what follows them.

@@ -40,16 +40,24 @@ bool prompt_parse_ids(const char *text, const char *what, TokenList *out, Diag *
     return true;
 }
 
-bool prompt_tokens(const Options *options, const Tokenizer *tokenizer, TokenList *out, Text *text,
-                   Diag *diag)
+bool prompt_read(const Options *options, Text *text, Diag *diag)
 {
     if ((options->ids != NULL) + (options->prompt != NULL) + (options->file != NULL) > 1)
         return diag_fail(diag, (Where){0}, "give one of -p, -f and --ids");
     if (options->ids)
+        return diag_fail(diag, (Where){0}, "--ids is no turn of a conversation: give -p or -f");
+    if (!options->prompt)
+        return prompt_read_file(options->file ? options->file : "-", text, diag);
+    text_append(text, options->prompt, strlen(options->prompt));
+    return true;
+}
+
+bool prompt_tokens(const Options *options, const Tokenizer *tokenizer, TokenList *out, Text *text,
+                   Diag *diag)
+{
+    if (options->ids && !options->prompt && !options->file)
         return prompt_parse_ids(options->ids, "--ids", out, diag);
-    if (options->prompt)
-        text_append(text, options->prompt, strlen(options->prompt));
-    else if (!prompt_read_file(options->file ? options->file : "-", text, diag))
+    if (!prompt_read(options, text, diag))
         return false;
     EncodeOptions encode = {.add_special = !options->no_bos, .parse_special = options->special};
     return tokenizer_encode(tokenizer, text->bytes ? text->bytes : "", text->length, encode, out,

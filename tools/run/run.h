@@ -16,8 +16,10 @@ typedef struct Run {
     double load_seconds;
 } Run;
 
-// Set by the first SIGINT; loops end at the next token.
+// Set by the first SIGINT after run_catch_interrupt; loops end at the next token. A second one ends
+// the program.
 extern volatile sig_atomic_t run_interrupted;
+void run_catch_interrupt(void);
 
 double run_seconds(void);
 // A session for one sequence (of at most rows_max rows a step); sets load_seconds. Where there is
@@ -31,6 +33,8 @@ bool run_need_tokenizer(const Run *run, Diag *diag);
 int run_generate(Run *run, Diag *diag);   // text in, text out (generate.c)
 int run_trace(Run *run, Diag *diag);      // --logits, --tap (trace.c)
 int run_perplexity(Run *run, Diag *diag); // --perplexity (perplexity.c)
+int run_chat(Run *run, Diag *diag);       // --chat (chat.c)
+int run_apply(Run *run, Diag *diag);      // --apply-template (conversation.c)
 int run_dry(Run *run, Diag *diag);        // --dry-run (dry_run.c)
 
 #endif

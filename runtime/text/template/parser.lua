@@ -1,0 +1,621 @@
+-- From tokens to a tree of nodes {kind, line, …}: Jinja's grammar without include, import, extends,
+-- block and recursive loops, which are refused by name.
+--
+-- Filters and tests that do not exist are an error here, but inside an `if` or `a if b else c`, where
+-- a template may ask first: there they are an error when they are met.
+local values = jinja.values
+jinja.parser = {}
+
+local DEPTH_MAX = 200
+local parse_expression, parse_unary, parse_primary, parse_statements, parse_tuple
+
+local function fail(parser, what, ...)
+    jinja.state[1] = parser.tokens[parser.at].line
+    values.fail(what, ...)
+end
+
+local token_names = {
+    ["end"] = "the end of the template", data = "text", block_end = "%}", variable_end = "}}",
+}
+
+local function describe(token)
+    return token_names[token.type] or ("'%s'"):format(token.value or token.type)
+end
+
+-- --- tokens
+
+local function current(parser)
+    return parser.tokens[parser.at]
+end
+
+local function is(parser, kind, value)
+    local token = parser.tokens[parser.at]
+    return token.type == kind and (value == nil or token.value == value)
+end
+
+local function is_operator(parser, value)
+    return is(parser, "operator", value)
+end
+
+local function skip(parser, kind, value)
+    if not is(parser, kind, value) then return false end
+    parser.at = parser.at + 1
+    return true
+end
+
+local function expect(parser, kind, value)
+    local token = current(parser)
+    if not skip(parser, kind, value) then
+        fail(parser, "%s was expected, not %s", value or token_names[kind] or "a " .. kind,
+            describe(token))
+    end
+    return token
+end
+
+local function node_at(parser, kind, fields)
+    fields.kind = kind
+    fields.line = current(parser).line
+    return fields
+end
+
+-- Calls parse(parser, …), which gives one value or two, one level deeper.
+local function nested(parser, parse, ...)
+    parser.depth = parser.depth + 1
+    if parser.depth > DEPTH_MAX then fail(parser, "nested too deeply") end
+    local first, second = parse(parser, ...)
+    parser.depth = parser.depth - 1
+    return first, second
+end
+
+-- --- expressions
+
+local function parse_arguments(parser)
+    local positional, named = {}, {}
+    expect(parser, "operator", "(")
+    while not is_operator(parser, ")") do
+        local token, after = current(parser), parser.tokens[parser.at + 1]
+        if is_operator(parser, "*") or is_operator(parser, "**") then
+            fail(parser, "* and ** before arguments are not supported")
+        elseif token.type == "name" and after.type == "operator" and after.value == "=" then
+            parser.at = parser.at + 2
+            named[#named + 1] = {name = token.value, value = parse_expression(parser)}
+        else
+            if #named > 0 then fail(parser, "a positional argument follows a named one") end
+            positional[#positional + 1] = parse_expression(parser)
+        end
+        if not skip(parser, "operator", ",") then break end
+    end
+    expect(parser, "operator", ")")
+    return positional, named
+end
+
+local function parse_subscript_part(parser)
+    if is_operator(parser, ":") or is_operator(parser, "]") or is_operator(parser, ",") then
+        return nil
+    end
+    return parse_expression(parser)
+end
+
+local function parse_subscript(parser, object)
+    local node = node_at(parser, "getitem", {object = object})
+    expect(parser, "operator", "[")
+    local first = parse_subscript_part(parser)
+    if is_operator(parser, ":") then
+        node.kind, node.first = "slice", first
+        parser.at = parser.at + 1
+        node.stop = parse_subscript_part(parser)
+        if skip(parser, "operator", ":") then node.step = parse_subscript_part(parser) end
+    elseif is_operator(parser, ",") then
+        fail(parser, "a subscript of several parts is not supported")
+    elseif not first then
+        fail(parser, "a subscript was expected")
+    end
+    node.key = first
+    expect(parser, "operator", "]")
+    return node
+end
+
+local function parse_attribute(parser, object)
+    local node = node_at(parser, "getattr", {object = object})
+    expect(parser, "operator", ".")
+    local token = current(parser)
+    parser.at = parser.at + 1
+    if token.type == "name" then
+        node.name = token.value
+    elseif token.type == "integer" then
+        node.kind, node.key = "getitem", {kind = "const", line = token.line, value = token.value}
+    else
+        parser.at = parser.at - 1
+        fail(parser, "a name was expected, not %s", describe(token))
+    end
+    return node
+end
+
+local function parse_call(parser, callee)
+    local node = node_at(parser, "call", {callee = callee})
+    node.positional, node.named = parse_arguments(parser)
+    return node
+end
+
+local function parse_postfix(parser, node)
+    while true do
+        if is_operator(parser, ".") then
+            node = parse_attribute(parser, node)
+        elseif is_operator(parser, "[") then
+            node = nested(parser, parse_subscript, node)
+        elseif is_operator(parser, "(") then
+            node = nested(parser, parse_call, node)
+        else
+            return node
+        end
+    end
+end
+
+-- A name of a filter or test, and what the table knows of it.
+local function parse_known_name(parser, what, known, refused)
+    local name = expect(parser, "name").value
+    while skip(parser, "operator", ".") do
+        name = name .. "." .. expect(parser, "name").value
+    end
+    if refused[name] then fail(parser, "the %s '%s' is not supported", what, name) end
+    if not known[name] and parser.soft == 0 then
+        parser.unknown[#parser.unknown + 1] = {what = what, name = name, line = current(parser).line}
+    end
+    return name
+end
+
+local function parse_filter(parser, input)
+    local node = node_at(parser, "filter", {input = input, positional = {}, named = {}})
+    node.name = parse_known_name(parser, "filter", jinja.filters, jinja.refused_filters)
+    if is_operator(parser, "(") then
+        node.positional, node.named = nested(parser, parse_arguments)
+    end
+    return node
+end
+
+local no_argument = {["else"] = true, ["or"] = true, ["and"] = true}
+local argument_types = {name = true, string = true, integer = true, float = true}
+local argument_openers = {["("] = true, ["["] = true, ["{"] = true}
+
+local function parse_test(parser, input)
+    local negated = skip(parser, "name", "not")
+    local node = node_at(parser, "test", {input = input, positional = {}, named = {}})
+    node.name = parse_known_name(parser, "test", jinja.tests, {})
+    local token = current(parser)
+    if is_operator(parser, "(") then
+        node.positional, node.named = nested(parser, parse_arguments)
+    elseif (argument_types[token.type] and not (token.type == "name" and no_argument[token.value]))
+        or (token.type == "operator" and argument_openers[token.value]) then
+        if is(parser, "name", "is") then fail(parser, "tests cannot be chained with is") end
+        node.positional = {parse_postfix(parser, nested(parser, parse_primary))}
+    end
+    return negated and {kind = "not", line = node.line, value = node} or node
+end
+
+local function parse_filters_and_tests(parser, node)
+    while true do
+        if skip(parser, "operator", "|") then
+            node = parse_filter(parser, node)
+        elseif skip(parser, "name", "is") then
+            node = parse_test(parser, node)
+        elseif is_operator(parser, "(") then
+            node = nested(parser, parse_call, node)
+        else
+            return node
+        end
+    end
+end
+
+local function parse_list(parser)
+    local node = node_at(parser, "list", {items = {}})
+    expect(parser, "operator", "[")
+    while not is_operator(parser, "]") do
+        node.items[#node.items + 1] = parse_expression(parser)
+        if not skip(parser, "operator", ",") then break end
+    end
+    expect(parser, "operator", "]")
+    return node
+end
+
+local function parse_dict(parser)
+    local node = node_at(parser, "dict", {keys = {}, values = {}})
+    expect(parser, "operator", "{")
+    while not is_operator(parser, "}") do
+        node.keys[#node.keys + 1] = parse_expression(parser)
+        expect(parser, "operator", ":")
+        node.values[#node.values + 1] = parse_expression(parser)
+        if not skip(parser, "operator", ",") then break end
+    end
+    expect(parser, "operator", "}")
+    return node
+end
+
+local function parse_string(parser)
+    local node = node_at(parser, "const", {value = ""})
+    while is(parser, "string") do
+        node.value = node.value .. current(parser).value
+        parser.at = parser.at + 1
+    end
+    return node
+end
+
+local constants = {["true"] = true, True = true, ["false"] = false, False = false,
+    none = values.none, None = values.none}
+
+local function parse_name(parser)
+    local node = node_at(parser, "name", {name = current(parser).value})
+    parser.at = parser.at + 1
+    if constants[node.name] ~= nil then
+        return {kind = "const", line = node.line, value = constants[node.name]}
+    end
+    if parser.macro then parser.macro.uses[node.name] = true end
+    return node
+end
+
+function parse_primary(parser)
+    local token = current(parser)
+    if token.type == "name" then return parse_name(parser) end
+    if token.type == "string" then return parse_string(parser) end
+    if token.type == "integer" or token.type == "float" then
+        parser.at = parser.at + 1
+        return {kind = "const", line = token.line, value = token.value}
+    end
+    if is_operator(parser, "[") then return parse_list(parser) end
+    if is_operator(parser, "{") then return parse_dict(parser) end
+    if skip(parser, "operator", "(") then
+        local node = parse_tuple(parser, true)
+        expect(parser, "operator", ")")
+        return node
+    end
+    fail(parser, "unexpected %s", describe(token))
+end
+
+local signs = {["-"] = "negative", ["+"] = "positive"}
+
+function parse_unary(parser, with_filters)
+    local node = node_at(parser, "unary", {})
+    node.operator = is(parser, "operator") and signs[current(parser).value]
+    if node.operator then
+        parser.at = parser.at + 1
+        node.value = nested(parser, parse_unary, false)
+    else
+        node = nested(parser, parse_primary)
+    end
+    node = parse_postfix(parser, node)
+    return with_filters and parse_filters_and_tests(parser, node) or node
+end
+
+-- One level of left-associative operators above `parse_inner`.
+local function binary_level(kind, parse_inner, ...)
+    local operators = {}
+    for _, operator in ipairs {...} do operators[operator] = true end
+    return function(parser)
+        local left = parse_inner(parser, true)
+        while is(parser, "operator") and operators[current(parser).value] do
+            local node = node_at(parser, kind, {left = left, operator = current(parser).value})
+            parser.at = parser.at + 1
+            node.right = parse_inner(parser, true)
+            left = node
+        end
+        return left
+    end
+end
+
+local parse_power = binary_level("binary", function(...) return parse_unary(...) end, "**")
+local parse_product = binary_level("binary", parse_power, "*", "/", "//", "%")
+local parse_concatenation = binary_level("concat", parse_product, "~")
+local parse_sum = binary_level("binary", parse_concatenation, "+", "-")
+
+local comparisons = {["=="] = true, ["!="] = true, ["<"] = true, ["<="] = true, [">"] = true,
+    [">="] = true}
+
+local function skip_comparison(parser)
+    local token, after = current(parser), parser.tokens[parser.at + 1]
+    if token.type == "operator" and comparisons[token.value] then
+        parser.at = parser.at + 1
+        return token.value
+    end
+    if skip(parser, "name", "in") then return "in" end
+    if is(parser, "name", "not") and after.type == "name" and after.value == "in" then
+        parser.at = parser.at + 2
+        return "not in"
+    end
+end
+
+local function parse_comparison(parser)
+    local node = node_at(parser, "compare", {operators = {}, operands = {parse_sum(parser)}})
+    while true do
+        local operator = skip_comparison(parser)
+        if not operator then break end
+        node.operators[#node.operators + 1] = operator
+        node.operands[#node.operands + 1] = parse_sum(parser)
+    end
+    return #node.operators > 0 and node or node.operands[1]
+end
+
+local function parse_not(parser)
+    local node = node_at(parser, "not", {})
+    if not skip(parser, "name", "not") then return parse_comparison(parser) end
+    node.value = nested(parser, parse_not)
+    return node
+end
+
+local function word_level(word, parse_inner)
+    return function(parser)
+        local left = parse_inner(parser)
+        while is(parser, "name", word) do
+            local node = node_at(parser, word, {left = left})
+            parser.at = parser.at + 1
+            node.right = parse_inner(parser)
+            left = node
+        end
+        return left
+    end
+end
+
+local parse_or = word_level("or", word_level("and", parse_not))
+
+local function parse_condition(parser, unconditional)
+    local unknown = #parser.unknown
+    local value = parse_or(parser)
+    while not unconditional and is(parser, "name", "if") do
+        local node = node_at(parser, "condition", {yes = value})
+        parser.at = parser.at + 1
+        node.test = parse_or(parser)
+        if skip(parser, "name", "else") then node.no = parse_expression(parser) end
+        value = node
+        for i = #parser.unknown, unknown + 1, -1 do parser.unknown[i] = nil end
+    end
+    return value
+end
+
+function parse_expression(parser, unconditional)
+    return nested(parser, parse_condition, unconditional)
+end
+
+-- One expression, or several with commas between them. Empty only inside parentheses.
+function parse_tuple(parser, parenthesised, unconditional)
+    local node = node_at(parser, "tuple", {items = {}})
+    local comma = false
+    while true do
+        local stops = is(parser, "block_end") or is(parser, "variable_end") or
+            is_operator(parser, ")")
+        if stops then break end
+        node.items[#node.items + 1] = parse_expression(parser, unconditional)
+        if not skip(parser, "operator", ",") then break end
+        comma = true
+    end
+    if #node.items == 1 and not comma then return node.items[1] end
+    if #node.items == 0 and not parenthesised then
+        fail(parser, "an expression was expected, not %s", describe(current(parser)))
+    end
+    return node
+end
+
+-- --- statements
+
+-- What can be assigned to: names, and tuples of them.
+local function parse_target(parser, in_parentheses)
+    local node, comma = node_at(parser, "targets", {items = {}}), false
+    repeat
+        if #node.items > 0 and not is(parser, "name") and not is_operator(parser, "(") then break end
+        if skip(parser, "operator", "(") then
+            node.items[#node.items + 1] = nested(parser, parse_target, true)
+            expect(parser, "operator", ")")
+        else
+            local name = expect(parser, "name").value
+            if constants[name] ~= nil then fail(parser, "'%s' cannot be assigned to", name) end
+            node.items[#node.items + 1] = {kind = "name", name = name, line = node.line}
+        end
+        comma = skip(parser, "operator", ",") or comma
+    until not comma or parser.tokens[parser.at - 1].value ~= ","
+    if #node.items == 1 and not comma then
+        return in_parentheses and node or node.items[1]
+    end
+    return node
+end
+
+-- What follows an opening tag, up to one of the words; returns that word too.
+local function body_until(parser, words, opener)
+    expect(parser, "block_end")
+    local body, word = nested(parser, parse_statements, words)
+    if not word then
+        fail(parser, "{%% %s %%} of line %d does not end", opener.word, opener.line)
+    end
+    return body, word
+end
+
+local function set_of(...)
+    local set = {}
+    for _, word in ipairs {...} do set[word] = true end
+    return set
+end
+
+local parsers = {}
+
+-- After the word `if` or `elif`.
+local function parse_branches(parser, opener)
+    local node = node_at(parser, "if", {test = parse_tuple(parser, false, true)})
+    local body, word = body_until(parser, set_of("elif", "else", "endif"), opener)
+    node.yes = body
+    if word == "elif" then
+        node.no = {nested(parser, parse_branches, opener)}
+    elseif word == "else" then
+        node.no = body_until(parser, set_of("endif"), opener)
+    end
+    return node
+end
+
+parsers["if"] = function(parser, opener)
+    parser.soft = parser.soft + 1
+    local node = parse_branches(parser, opener)
+    parser.soft = parser.soft - 1
+    return node
+end
+
+-- A body that has a scope of its own, in which filters must be known again.
+local function scoped(parser, parse, ...)
+    local soft = parser.soft
+    parser.soft = 0
+    local body, word = parse(parser, ...)
+    parser.soft = soft
+    return body, word
+end
+
+parsers["for"] = function(parser, opener)
+    local node = node_at(parser, "for", {target = parse_target(parser)})
+    expect(parser, "name", "in")
+    node.iterable = parse_tuple(parser, false, true)
+    if skip(parser, "name", "if") then node.test = parse_expression(parser) end
+    if is(parser, "name", "recursive") then fail(parser, "recursive loops are not supported") end
+    parser.loops = parser.loops + 1
+    local word
+    node.body, word = scoped(parser, body_until, set_of("else", "endfor"), opener)
+    parser.loops = parser.loops - 1
+    if word == "else" then
+        node.otherwise = scoped(parser, body_until, set_of("endfor"), opener)
+    end
+    return node
+end
+
+local function parse_loop_control(word)
+    return function(parser)
+        if parser.loops == 0 then fail(parser, "'%s' outside loop", word) end
+        return node_at(parser, word, {})
+    end
+end
+parsers["break"], parsers["continue"] = parse_loop_control("break"), parse_loop_control("continue")
+
+parsers.set = function(parser, opener)
+    local node = node_at(parser, "set", {})
+    local after = parser.tokens[parser.at + 1]
+    if is(parser, "name") and after.type == "operator" and after.value == "." then
+        local object = expect(parser, "name").value
+        expect(parser, "operator", ".")
+        node.target = {kind = "field", line = node.line, object = object,
+            name = expect(parser, "name").value}
+    else
+        node.target = parse_target(parser)
+    end
+    if skip(parser, "operator", "=") then
+        node.value = parse_tuple(parser)
+        return node
+    end
+    node.kind = "set_block"
+    if skip(parser, "operator", "|") then
+        node.filters = parse_filters_and_tests(parser, parse_filter(parser, {kind = "captured"}))
+    end
+    node.body = scoped(parser, body_until, set_of("endset"), opener)
+    return node
+end
+
+local function parse_parameters(parser)
+    local parameters = {}
+    expect(parser, "operator", "(")
+    while not is_operator(parser, ")") do
+        local parameter = {name = expect(parser, "name").value}
+        if skip(parser, "operator", "=") then
+            parameter.default = parse_expression(parser)
+        elseif #parameters > 0 and parameters[#parameters].default then
+            fail(parser, "a parameter without a default follows one that has it")
+        end
+        parameters[#parameters + 1] = parameter
+        if not skip(parser, "operator", ",") then break end
+    end
+    expect(parser, "operator", ")")
+    return parameters
+end
+
+-- Loops of the template around a macro are not around its body.
+local function parse_macro_body(parser, node, words, opener)
+    local outer, loops = parser.macro, parser.loops
+    parser.macro, parser.loops = {uses = node.uses}, 0
+    node.body = scoped(parser, body_until, words, opener)
+    parser.macro, parser.loops = outer, loops
+    for name in pairs(node.uses) do
+        if outer then outer.uses[name] = true end
+    end
+    return node
+end
+
+parsers.macro = function(parser, opener)
+    local node = node_at(parser, "macro", {uses = {}, name = expect(parser, "name").value})
+    node.parameters = parse_parameters(parser)
+    return parse_macro_body(parser, node, set_of("endmacro"), opener)
+end
+
+parsers.call = function(parser, opener)
+    local node = node_at(parser, "call_block", {uses = {}, name = "caller"})
+    node.parameters = is_operator(parser, "(") and parse_parameters(parser) or {}
+    node.call = parse_expression(parser)
+    if node.call.kind ~= "call" then fail(parser, "a call was expected") end
+    return parse_macro_body(parser, node, set_of("endcall"), opener)
+end
+
+parsers.filter = function(parser, opener)
+    local node = node_at(parser, "filter_block", {})
+    node.filters = parse_filters_and_tests(parser, parse_filter(parser, {kind = "captured"}))
+    node.body = scoped(parser, body_until, set_of("endfilter"), opener)
+    return node
+end
+
+parsers.with = function(parser, opener)
+    local node = node_at(parser, "with", {targets = {}, values = {}})
+    while not is(parser, "block_end") do
+        if #node.targets > 0 then expect(parser, "operator", ",") end
+        node.targets[#node.targets + 1] = parse_target(parser)
+        expect(parser, "operator", "=")
+        node.values[#node.values + 1] = parse_expression(parser)
+    end
+    node.body = scoped(parser, body_until, set_of("endwith"), opener)
+    return node
+end
+
+local refused_words = set_of("include", "import", "from", "extends", "block", "autoescape",
+    "print")
+
+local function parse_tag(parser, word)
+    local opener = {word = word, line = current(parser).line}
+    local parse = parsers[word]
+    if refused_words[word] then fail(parser, "the tag '%s' is not supported", word) end
+    if not parse then fail(parser, "Encountered unknown tag '%s'.", word) end
+    parser.at = parser.at + 1
+    local node = parse(parser, opener)
+    expect(parser, "block_end")
+    return node
+end
+
+-- Up to a tag whose word is in `stops` (that word is then consumed and returned too), or the end.
+function parse_statements(parser, stops)
+    local body = {}
+    while not is(parser, "end") do
+        local token = current(parser)
+        parser.at = parser.at + 1
+        if token.type == "data" then
+            body[#body + 1] = {kind = "data", line = token.line, text = token.value}
+        elseif token.type == "variable_begin" then
+            body[#body + 1] = node_at(parser, "output", {value = parse_tuple(parser)})
+            expect(parser, "variable_end")
+        else
+            local word = current(parser).type == "name" and current(parser).value
+            if not word then fail(parser, "a tag name was expected") end
+            if stops[word] then
+                parser.at = parser.at + 1
+                return body, word
+            end
+            body[#body + 1] = nested(parser, parse_tag, word)
+        end
+    end
+    return body
+end
+
+function jinja.parser.parse(tokens)
+    local parser = {tokens = tokens, at = 1, depth = 0, soft = 0, loops = 0, unknown = {}}
+    local body = parse_statements(parser, {})
+    local unknown = parser.unknown[1]
+    if unknown then
+        jinja.state[1] = unknown.line
+        values.fail("No %s named '%s'.", unknown.what, unknown.name)
+    end
+    return body
+end

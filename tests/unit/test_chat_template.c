@@ -1,0 +1,194 @@
+// Chat templates against python-jinja2: small cases for what the language means, and every real
+// template over conversations. templates/oracle.py wrote what is expected.
+#include <check.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "runtime/text/chat_template.h"
+#include "tests/unit/run_suite.h"
+
+enum { NOW = 1700000000, LINE_BYTES_MAX = 4096 };
+
+static const char folder[] = "tests/unit/templates/";
+
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return NULL;
+    Text text = {0};
+    char buffer[65536];
+    for (size_t got; (got = fread(buffer, 1, sizeof buffer, file)) > 0;)
+        text_append(&text, buffer, got);
+    text_append(&text, "", 0);
+    fclose(file);
+    return text.bytes;
+}
+
+// A file of lines that are JSON objects, each the variables of a template.
+static char *read_lines(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s%s", folder, name);
+    char *text = read_file(path);
+    ck_assert_msg(text != NULL, "%s cannot be read", path);
+    return text;
+}
+
+static bool render(ChatTemplate *chat, const char *line, Text *out, Diag *diag)
+{
+    ChatInput input = {
+        .messages = "[]", .variables = line, .bos = "<s>", .eos = "</s>", .now = NOW};
+    bool good = chat && chat_template_render(chat, &input, out, diag);
+    text_append(out, "", 0);
+    return good;
+}
+
+static const char *message_text(const Diag *diag)
+{
+    const char *text = strstr(diag->message, ": error: ");
+    return text ? text + strlen(": error: ") : diag->message;
+}
+
+static bool language_case(const char *line)
+{
+    cJSON *row = cJSON_Parse(line);
+    ck_assert_msg(row != NULL, "not JSON: %s", line);
+    const char *source = cJSON_GetStringValue(cJSON_GetObjectItem(row, "template"));
+    const char *expected = cJSON_GetStringValue(cJSON_GetObjectItem(row, "expected"));
+    const char *error = cJSON_GetStringValue(cJSON_GetObjectItem(row, "error"));
+    Text out = {0};
+    Diag diag = {0};
+    ChatTemplate *chat = chat_template_new("case", source, strlen(source), &diag);
+    bool good = render(chat, line, &out, &diag);
+    bool right = good ? expected && strcmp(out.bytes, expected) == 0
+                      : error && (!*error || strcmp(message_text(&diag), error) == 0);
+    if (!right)
+        printf("%s\n  gives    %s\n  expected %s%s\n", source, good ? out.bytes : diag.message,
+               expected ? "" : "error: ", expected ? expected : error);
+    chat_template_free(chat);
+    text_free(&out);
+    cJSON_Delete(row);
+    return right;
+}
+
+START_TEST(language)
+{
+    char *lines = read_lines("language.jsonl"), *rest = lines;
+    int bad = 0, count = 0;
+    for (char *line; (line = strtok_r(rest, "\n", &rest)); count++)
+        bad += !language_case(line);
+    free(lines);
+    fflush(stdout);
+    ck_assert_int_gt(count, 400);
+    ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
+static uint64_t hash(const Text *text)
+{
+    uint64_t value = 0xcbf29ce484222325;
+    for (size_t i = 0; i < text->length; i++)
+        value = (value ^ (unsigned char)text->bytes[i]) * 0x100000001b3;
+    return value;
+}
+
+// What oracle.py writes as the result of a rendering, but that messages of other errors than
+// raise_exception's are not compared.
+static bool is_expected(const char *expected, bool good, const Text *out, const Diag *diag)
+{
+    char digits[17];
+    if (good) {
+        snprintf(digits, sizeof digits, "%016" PRIx64, hash(out));
+        return strcmp(digits, expected) == 0;
+    }
+    if (strncmp(expected, "error ", 6) == 0)
+        return strcmp(expected + 6, message_text(diag)) == 0;
+    return strcmp(expected, "error") == 0;
+}
+
+// What expected.txt says of a template over a conversation, "" where it says nothing.
+static void find_expected(const char *rows, const char *name, const char *conversation,
+                          char expected[LINE_BYTES_MAX])
+{
+    char key[512];
+    int length = snprintf(key, sizeof key, "\n%s\t%s\t", name, conversation);
+    const char *row = strstr(rows, key);
+    *expected = 0;
+    if (!row)
+        return;
+    row += length;
+    char *text = strndup(row, strcspn(row, "\n"));
+    cJSON *json = cJSON_Parse(text);
+    ck_assert_ptr_nonnull(cJSON_GetStringValue(json));
+    snprintf(expected, LINE_BYTES_MAX, "%s", cJSON_GetStringValue(json));
+    cJSON_Delete(json);
+    free(text);
+}
+
+// Every conversation through one template; counts what differs.
+static int real_template(const char *path, const char *name, const char *rows, int *count)
+{
+    char *source = read_file(path), *lines = read_lines("conversations.jsonl"), *rest = lines;
+    Diag broken = {0};
+    ck_assert_msg(source != NULL, "%s cannot be read", path);
+    ChatTemplate *chat = chat_template_new(name, source, strlen(source), &broken);
+    int bad = 0;
+    for (char *line; (line = strtok_r(rest, "\n", &rest)); ++*count) {
+        cJSON *row = cJSON_Parse(line);
+        const char *conversation = cJSON_GetStringValue(cJSON_GetObjectItem(row, "case"));
+        char expected[LINE_BYTES_MAX];
+        Text out = {0};
+        Diag diag = broken;
+        bool good = render(chat, line, &out, &diag);
+        find_expected(rows, name, conversation, expected);
+        if (!is_expected(expected, good, &out, &diag)) {
+            printf("%s over %s: %s\n", name, conversation, good ? "another text" : diag.message);
+            bad++;
+        }
+        text_free(&out);
+        cJSON_Delete(row);
+    }
+    chat_template_free(chat);
+    free(lines);
+    free(source);
+    return bad;
+}
+
+START_TEST(real_templates)
+{
+    const char *data = getenv("DATA") ? getenv("DATA") : "../shared/data";
+    char pattern[1024];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/templates/*.jinja", data);
+    if (glob(pattern, 0, NULL, &found) != 0) {
+        const char *ci = getenv("CI");
+        ck_assert_msg(!ci || strcmp(ci, "true") != 0, "needs DATA (%s)", pattern);
+        printf("skip: real_templates: needs DATA (%s)\n", pattern);
+        return;
+    }
+    char *rows = read_lines("expected.txt");
+    int bad = 0, count = 0;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        bad += real_template(found.gl_pathv[i], strrchr(found.gl_pathv[i], '/') + 1, rows, &count);
+    globfree(&found);
+    free(rows);
+    fflush(stdout);
+    ck_assert_int_gt(count, 1000);
+    ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
+int main(void)
+{
+    setenv("TZ", "UTC", 1);
+    TCase *cases = tcase_create("templates");
+    tcase_add_test(cases, language);
+    tcase_add_test(cases, real_templates);
+    return run_cases("chat_template", cases);
+}
