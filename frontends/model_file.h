@@ -16,6 +16,7 @@
 #include "graph/base/arena.h"
 #include "graph/base/diag.h"
 #include "graph/base/recipe.h"
+#include "graph/base/settings.h"
 #include "graph/base/types.h"
 #include "graph/base/vocabulary.h"
 
@@ -97,6 +98,8 @@ typedef struct ModelFile {
     Vector(FileWeight) weights; // those that are not simply a tensor of their name
     bool has_vocabulary;
     Vocabulary vocabulary;
+    int32_t setting_count;
+    const Setting *settings; // for sampling, in ascending order of kind
     // A shape without weights answers for any tensor name: has_tensor says what the script may ask.
     bool weightless;
     DType weightless_type;

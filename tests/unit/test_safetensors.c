@@ -265,6 +265,38 @@ START_TEST(bad_configs_are_refused)
 }
 END_TEST
 
+static ModelFile *try_generation(const char *text)
+{
+    write_model("{\"model_type\": \"new\"}", "{" TENSOR("a", "[1]", 0, 4) "}", 4);
+    write_text("generation_config.json", text);
+    diag = (Diag){0};
+    return model_file_open(folder, &arena, &diag);
+}
+
+START_TEST(settings_are_read)
+{
+    ModelFile *file = try_generation("{\"top_k\": 20, \"temperature\": 0.5, \"new\": 1}");
+    ck_assert_int_eq(file->setting_count, 2);
+    ck_assert_uint_eq(file->settings[0].kind, SETTING_temperature);
+    ck_assert_float_eq(file->settings[0].value, 0.5f);
+    ck_assert_uint_eq(file->settings[1].kind, SETTING_top_k);
+    ck_assert_float_eq(file->settings[1].value, 20);
+    model_file_close(file);
+    file = try_generation("{\"do_sample\": false, \"temperature\": 0.5}");
+    ck_assert_int_eq(file->setting_count, 1);
+    ck_assert_float_eq(file->settings[0].value, 0);
+    model_file_close(file);
+    static const char *const bad[] = {"{\"top_p\": 1.5}", "{\"top_k\": 1.5}",
+                                      "{\"temperature\": \"hot\"}",
+                                      "{\"repetition_penalty\": 0}"};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_ptr_null(try_generation(bad[i]));
+        ck_assert_ptr_nonnull(strstr(diag.message, "/generation_config.json: error: "));
+        ck_assert_ptr_nonnull(strstr(diag.message, "this is no value that it can have"));
+    }
+}
+END_TEST
+
 // --- names and recipes
 
 static ModelFile *open_named(const char *type, const char *header, size_t data_bytes)
@@ -441,6 +473,7 @@ int main(void)
     tcase_add_test(cases, config_has_the_names_of_gguf);
     tcase_add_test(cases, rope_parameters_are_read);
     LOOP(cases, bad_configs_are_refused, bad_configs);
+    tcase_add_test(cases, settings_are_read);
     tcase_add_test(cases, names_become_those_of_gguf);
     tcase_add_test(cases, norms_of_gemma_have_their_one);
     tcase_add_test(cases, columns_of_gpt2_become_rows);

@@ -306,6 +306,8 @@ Plan *compile_plan(Compile *compile, Diag *diag)
                           .weights_in =
                               strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
                           .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
+        .settings = file->settings,
+        .setting_count = (uint32_t)file->setting_count,
                           .find_tensor = find_tensor,
                           .context = compile->file};
     return lower_module(compile->module, &source, &compile->arena, diag);

@@ -170,10 +170,27 @@ static void choose_count(int64_t given, int32_t *out)
         *out = given > INT32_MAX ? INT32_MAX : given < INT32_MIN ? INT32_MIN : (int32_t)given;
 }
 
+static void choose_recommended(const Plan *plan, SampleOptions *sample)
+{
+    for (uint32_t i = 0; i < plan->setting_count; i++) {
+        float value = plan->settings[i].value;
+        switch (plan->settings[i].kind) {
+#define SETTING(field, key, least, most, whole)                                                    \
+    case SETTING_##field:                                                                          \
+        sample->field = (__typeof__(sample->field))value;                                          \
+        break;
+#include "graph/base/settings.def"
+#undef SETTING
+        }
+    }
+}
+
+// What the user says, else what the plan says of the model, else the defaults.
 static bool choose_sampling(Generation *generation, Diag *diag)
 {
     const Options *options = generation->run->options;
     SampleOptions sample = sample_options_default();
+    choose_recommended(generation->run->plan, &sample);
     choose_real(options->temperature, &sample.temperature);
     choose_real(options->typical_p, &sample.typical_p);
     choose_real(options->top_p, &sample.top_p);
