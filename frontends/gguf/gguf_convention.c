@@ -162,6 +162,28 @@ static bool is_of_no_use(const ModelFile *file, const char *name)
     return false;
 }
 
+// Readers whose tensors have GGUF's names already list as weights only those that a recipe makes.
+static bool has_our_name(const char *name)
+{
+    static const char *const beginnings[] = {"blk.", "token_embd.", "position_embd.", "output.",
+                                             "output_norm."};
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool put_rest(const Convention *convention, const FileTensor *tensor, bool *used)
+{
+    if (has_our_name(tensor->name)) {
+        FileWeight weight = model_file_tensor_weight(tensor, convention->arena);
+        return put_weight(convention, &weight, used);
+    }
+    return is_of_no_use(convention->file, tensor->name) ||
+           fail(convention, tensor->name,
+                "it has no name in GGUF files; names.def lists those that have");
+}
+
 bool gguf_put_tensors(const Convention *convention)
 {
     const ModelFile *file = convention->file;
@@ -172,8 +194,7 @@ bool gguf_put_tensors(const Convention *convention)
         if (!put_weight(convention, &file->weights.items[i], used))
             return false;
     for (int64_t i = 0; i < file->tensor_count; i++)
-        if (!used[i] && !is_of_no_use(file, file->tensors[i].name))
-            return fail(convention, file->tensors[i].name,
-                        "it has no name in GGUF files; names.def lists those that have");
+        if (!used[i] && !put_rest(convention, &file->tensors[i], used))
+            return false;
     return true;
 }
