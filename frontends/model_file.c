@@ -14,9 +14,11 @@
 
 #include "frontends/gguf/gguf.h"
 #include "frontends/shape.h"
+#include "frontends/tokenizer/tokenizer_file.h"
 #include "graph/graph.h"
 
-#define SUPPORTED "supported are GGUF files (versions 2 and 3) and shape:NAME"
+#define SUPPORTED                                                                                  \
+    "supported are GGUF files (versions 2 and 3), tokenizer.json, tokenizer.model and shape:NAME"
 
 typedef struct ForeignFormat {
     const char *name;
@@ -37,14 +39,28 @@ static const ForeignFormat foreign_formats[] = {
     {"a Git LFS pointer; fetch the file itself (git lfs pull)", 0, 12, "version http"},
 };
 
-static bool refuse_foreign(const ModelFile *file, Where where, Diag *diag)
+static const ForeignFormat *find_foreign(const ModelPart *part)
 {
-    const ModelPart *part = &file->parts.items[0];
     for (size_t i = 0; i < sizeof foreign_formats / sizeof *foreign_formats; i++) {
         const ForeignFormat *format = &foreign_formats[i];
         if (part->bytes >= format->at + format->length &&
             !memcmp((const char *)part->mapping + format->at, format->magic, format->length))
-            return diag_fail(diag, where, "this is %s; " SUPPORTED, format->name);
+            return format;
+    }
+    return NULL;
+}
+
+static bool read_other(ModelFile *file, Arena *arena, Diag *diag)
+{
+    Where where = {.file = file->path};
+    const ModelPart *part = &file->parts.items[0];
+    const ForeignFormat *foreign = find_foreign(part);
+    if (foreign)
+        return diag_fail(diag, where, "this is %s; " SUPPORTED, foreign->name);
+    if (tokenizer_is_file(part->mapping, part->bytes)) {
+        file->name = file->path;
+        file->architecture = "";
+        return tokenizer_read_part(0, file, arena, diag);
     }
     return diag_fail(diag, where,
                      "not a model file we know (no magic \"GGUF\" at byte 0); " SUPPORTED);
@@ -92,8 +108,33 @@ bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag)
 static bool read_file(ModelFile *file, Arena *arena, Diag *diag)
 {
     if (memcmp(file->parts.items[0].mapping, "GGUF", 4) != 0)
-        return refuse_foreign(file, (Where){.file = file->path}, diag);
+        return read_other(file, arena, diag);
     return gguf_read(file, arena, diag) && gguf_read_vocabulary(file, arena, diag);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool model_file_read_tokenizer(ModelFile *file, const char *path, Arena *arena, Diag *diag)
+{
+    file->has_vocabulary = false;
+    if (is_folder(path))
+        return tokenizer_read_folder(path, file, arena, diag);
+    return model_file_map(file, path, arena, diag) &&
+           tokenizer_read_part(file->parts.count - 1, file, arena, diag);
+}
+
+// A folder holds a tokenizer; its weights are not read yet.
+static bool read_path(ModelFile *file, Arena *arena, Diag *diag)
+{
+    if (!is_folder(file->path))
+        return model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag);
+    file->name = file->path;
+    file->architecture = "";
+    return tokenizer_read_folder(file->path, file, arena, diag);
 }
 
 ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
@@ -102,7 +143,7 @@ ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
         return shape_open(path, arena, diag);
     ModelFile *file = ARENA_NEW(arena, ModelFile);
     file->path = arena_copy_text(arena, path, strlen(path));
-    if (model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag))
+    if (read_path(file, arena, diag))
         return file;
     model_file_close(file);
     return NULL;

@@ -15,8 +15,8 @@
 #include "frontends/name_index.h"
 #include "graph/base/arena.h"
 #include "graph/base/diag.h"
-#include "graph/base/types.h"
 #include "graph/base/recipe.h"
+#include "graph/base/types.h"
 #include "graph/base/vocabulary.h"
 
 // The thirteen GGUF value types, as JSON would group them.
@@ -92,7 +92,7 @@ typedef struct ModelFile {
     int64_t metadata_count;
     const Metadata *metadata; // in file order
     int64_t tensor_count;
-    const FileTensor *tensors; // in file order
+    const FileTensor *tensors;  // in file order
     Vector(FileWeight) weights; // those that are not simply a tensor of their name
     bool has_vocabulary;
     Vocabulary vocabulary;
@@ -104,7 +104,8 @@ typedef struct ModelFile {
     NameIndex tensor_index, weight_index, metadata_index; // for the lookups below
 } ModelFile;
 
-// Opens a path (GGUF file) or "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL
+// Opens a path (a GGUF file; a tokenizer.json, tokenizer.model or a folder with one, for its
+// vocabulary alone) or "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL
 // with a message when it cannot be read. The mapping lives until model_file_close; a file that
 // somebody cuts short meanwhile ends the program with SIGBUS, as with every mapped file.
 ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag);
@@ -113,6 +114,10 @@ void model_file_close(ModelFile *file);
 
 // For readers: maps a file as the next part. False with a message.
 bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag);
+
+// Makes the vocabulary anew from a tokenizer.json, a tokenizer.model or a folder with one, which
+// become parts too. False with a message.
+bool model_file_read_tokenizer(ModelFile *file, const char *path, Arena *arena, Diag *diag);
 
 // All take constant time and return NULL (false) when there is no such name. A shape without
 // weights has no tensors: ask its weightless fields. A weight that is simply a tensor gets its

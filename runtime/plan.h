@@ -28,7 +28,7 @@
 // with the same fields, strings and info are its first two sections, and info begins with the same
 // seven strings, so that a plan of another format can still name the command that remakes it.
 enum { PLAN_COMMAND_MAX = 512 };
-enum { PLAN_FORMAT = 2, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = FILE_MAP_ALIGNMENT };
+enum { PLAN_FORMAT = 3, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = FILE_MAP_ALIGNMENT };
 
 typedef enum WeightsIn {
     WEIGHTS_IN_MODEL, // made from the model's files when the plan is opened
@@ -56,6 +56,9 @@ typedef enum PlanSection {
     SECTION_PIECE_SCORES,
     SECTION_PIECE_TYPES,
     SECTION_MERGES,
+    SECTION_TEXT_STEPS,
+    SECTION_TEXT_STEP_BYTES,
+    SECTION_ADDED_TOKENS,
     SECTION_LOOKUP,
     SECTION_DATA, // region w; empty unless WEIGHTS_IN_PLAN
     SECTION_COUNT
@@ -170,11 +173,12 @@ typedef struct PlanOutput {
 
 typedef struct PlanVocabulary {
     uint32_t kind;
-    int32_t count, merge_count;
+    int32_t count, merge_count, step_count, added_count;
+    uint32_t step_byte_count;
     uint32_t lookup_mask;
     int32_t bos, eos, unknown, padding;
     int32_t end_count, ends[VOCABULARY_END_MAX];
-    uint32_t add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
+    uint32_t add_bos, add_eos, byte_level, whole_words, fuse_unknown, single_precision;
     PlanString pre_tokenizer, chat_template;
 } PlanVocabulary;
 
@@ -184,8 +188,8 @@ typedef struct Plan {
     PlanInfo info;
     const char *strings;
     uint64_t string_bytes;
-    uint32_t file_count, tensor_count, recipe_count, value_count, weight_count, state_count, phase_count,
-        step_count, operand_count, output_count;
+    uint32_t file_count, tensor_count, recipe_count, value_count, weight_count, state_count,
+        phase_count, step_count, operand_count, output_count;
     const PlanFile *files;
     const PlanTensor *tensors;
     const PlanRecipe *recipes;

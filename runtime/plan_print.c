@@ -108,11 +108,10 @@ static void print_info(const Plan *plan, Text *out)
     for (uint32_t i = 0; i < plan->file_count; i++)
         text_print(out, "file %s: %llu bytes\n", plan_string(plan, plan->files[i].path),
                    (unsigned long long)plan->files[i].bytes);
-    if (info->has_vocabulary)
-        text_print(out, "vocabulary: %s, %d pieces\n",
-                   plan->vocabulary.kind == VOCABULARY_SENTENCEPIECE ? "sentencepiece"
-                                                                     : "byte-level BPE",
-                   plan->vocabulary.count);
+    if (info->has_vocabulary) {
+        vocabulary_print(&plan->vocabulary, out);
+        text_print(out, "\n");
+    }
 }
 
 void plan_print(const Plan *plan, Text *out)

@@ -26,8 +26,10 @@ static bool is_model_path(const char *path)
     if (!file)
         return strncmp(path, "shape:", 6) == 0;
     bool gguf = fread(magic, 1, sizeof magic, file) == sizeof magic && !memcmp(magic, "GGUF", 4);
+    bool folder = fseek(file, 0, SEEK_END) == 0 && ferror(file);
     fclose(file);
-    return gguf || has_suffix(path, ".gguf");
+    return gguf || folder || has_suffix(path, ".gguf") || has_suffix(path, ".json") ||
+           has_suffix(path, ".model");
 }
 
 static void add_registry(Compile *compile, const char *folder)
@@ -162,6 +164,11 @@ static bool open_inputs(Compile *compile, Diag *diag)
                          "a script needs a model file: -w FILE.gguf, or -w shape:tinyllama-1.1b");
     if (model && !(compile->file = model_file_open(model, &compile->arena, diag)))
         return false;
+    if (options->tokenizer && !compile->file)
+        return diag_fail(diag, (Where){0}, "--tokenizer needs a model file: -w FILE.gguf");
+    if (options->tokenizer &&
+        !model_file_read_tokenizer(compile->file, options->tokenizer, &compile->arena, diag))
+        return false;
     if (options->script)
         compile->script = options->script;
     if (compile->module_text && !check_text_options(compile, diag))
@@ -272,10 +279,12 @@ const char *compile_command(Compile *compile)
                                                 : "";
     const char *model = compile->file ? base_name(compile->file->path) : "";
     return arena_format(
-        &compile->arena, "graphc %s%s%s -O%d --target=%s --kv=%s --act=%s -b %lld%s", script,
+        &compile->arena, "graphc %s%s%s -O%d --target=%s --kv=%s --act=%s -b %lld%s%s%s", script,
         compile->file ? " -w " : "", model, options->opt, options->target,
         dtype_table[options->kv].name, options->act_auto ? "auto" : "f32",
-        (long long)options->batch, compile->options->vocab_only ? " --vocab-only" : "");
+        (long long)options->batch, compile->options->vocab_only ? " --vocab-only" : "",
+        compile->options->tokenizer ? " --tokenizer " : "",
+        compile->options->tokenizer ? base_name(compile->options->tokenizer) : "");
 }
 
 Plan *compile_plan(Compile *compile, Diag *diag)
@@ -294,16 +303,16 @@ Plan *compile_plan(Compile *compile, Diag *diag)
         diag_fail(diag, (Where){file->path, 0, 0}, "the file has no vocabulary that can be read");
         return NULL;
     }
-    LowerSource source = {
-        .architecture = file->architecture,
-        .command = compile_command(compile),
-        .compiler = "graphc " GRAPHC_VERSION,
-        .files = lower_files(compile),
-        .file_count = (uint32_t)file->parts.count,
-        .weights_in = strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
-        .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
-        .find_tensor = find_tensor,
-        .context = compile->file};
+    LowerSource source = {.architecture = file->architecture,
+                          .command = compile_command(compile),
+                          .compiler = "graphc " GRAPHC_VERSION,
+                          .files = lower_files(compile),
+                          .file_count = (uint32_t)file->parts.count,
+                          .weights_in =
+                              strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
+                          .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
+                          .find_tensor = find_tensor,
+                          .context = compile->file};
     return lower_module(compile->module, &source, &compile->arena, diag);
 }
 
