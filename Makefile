@@ -28,7 +28,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 OPTIMISE ?= -O2 -g
 WARN = -Wall -Wextra -Wshadow -Wconversion $(WERROR)
 WERROR ?= -Werror
-PACKAGES = lua5.4 libcjson libxxhash libutf8proc
+PACKAGES = lua5.4 libcjson libxxhash libpcre2-8 libutf8proc
 SANITIZE ?=
 # Fused multiply-adds are written where they are meant: contraction would change bits by compiler.
 override CFLAGS += -std=gnu11 $(OPTIMISE) $(WARN) $(SANITIZE) -ffp-contract=off -fno-math-errno -pthread -MMD -MP -I. \
@@ -67,7 +67,8 @@ RUNTIME_OBJECTS = $(BASE) $(HOST) $(KERNELS) $(RUNTIME)
 UNIT_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 KERNEL_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernels/test_*.c))
 RANDOM_GRAPHS = $(BUILD)/tests/diff/random_graphs
-TESTS = $(UNIT_TESTS) $(KERNEL_TESTS) $(RANDOM_GRAPHS)
+TOKENIZER_CASES = $(BUILD)/tests/diff/tokenizer/cases
+TESTS = $(UNIT_TESTS) $(KERNEL_TESTS) $(RANDOM_GRAPHS) $(TOKENIZER_CASES)
 HARNESS = $(call objects,$(filter-out $(wildcard tests/*/test_*.c),\
                            $(wildcard tests/unit/*.c tests/kernels/*.c)))
 # Tests that start threads: those that include a part of the runtime which does.
@@ -107,7 +108,7 @@ golden: $(PROGRAMS) ## the golden tests (tests/README.md)
 	@tests/run.sh golden
 bless: $(PROGRAMS) ## writes what the golden tests print now as expected; review the diff
 	@tests/run.sh bless
-diff: $(PROGRAMS) $(RANDOM_GRAPHS) ## whole models against the oracle; N (300) random graphs
+diff: $(PROGRAMS) $(RANDOM_GRAPHS) $(TOKENIZER_CASES) ## whole models against the oracle; N (300) random graphs
 	@tests/run.sh diff
 e2e: $(PROGRAMS) ## the programs as a user starts them
 	@tests/run.sh e2e

@@ -2,11 +2,14 @@
 // tensor; without an index there is one file, model.safetensors. Every file that was read is a part
 // of the model, so that who remembers a model remembers all of them.
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "frontends/safetensors/safetensors.h"
+#include "frontends/tokenizer/tokenizer_file.h"
 
 enum { SHARDS_MAX = 4096 };
 
@@ -139,15 +142,26 @@ static const char *name_of(const char *path, Arena *arena)
     return name;
 }
 
+bool safetensors_is_folder(const char *folder)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/config.json", folder);
+    return length < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+// What stands beside the tensors. Models of ids alone have no tokenizer.
+static bool read_texts(ModelFile *file, const char *folder, Arena *arena, Diag *diag)
+{
+    return (!tokenizer_in_folder(folder) || tokenizer_read_folder(folder, file, arena, diag)) &&
+           safetensors_read_generation(file, arena, diag);
+}
+
 bool safetensors_read_folder(ModelFile *file, Arena *arena, Diag *diag)
 {
     file->name = name_of(file->path, arena);
-    if (access(arena_format(arena, "%s/config.json", file->path), F_OK) != 0)
-        return diag_fail(diag, (Where){.file = file->path},
-                         "this folder holds no config.json, so it is no Hugging Face model");
     return safetensors_read_config(file, file->path, arena, diag) &&
            read_tensors(file, arena, diag) && safetensors_make_weights(file, arena, diag) &&
-           safetensors_read_generation(file, arena, diag);
+           read_texts(file, file->path, arena, diag);
 }
 
 bool safetensors_read_file(ModelFile *file, Arena *arena, Diag *diag)
@@ -160,7 +174,7 @@ bool safetensors_read_file(ModelFile *file, Arena *arena, Diag *diag)
     if (!safetensors_read_tensors(file, 0, &tensors, arena, diag))
         return false;
     keep_tensors(file, &tensors);
-    return safetensors_read_config(file, *folder ? folder : "/", arena, diag) &&
-           safetensors_make_weights(file, arena, diag) &&
-           safetensors_read_generation(file, arena, diag);
+    folder = *folder ? folder : "/";
+    return safetensors_read_config(file, folder, arena, diag) &&
+           safetensors_make_weights(file, arena, diag) && read_texts(file, folder, arena, diag);
 }
