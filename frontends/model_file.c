@@ -13,12 +13,14 @@
 #include <unistd.h>
 
 #include "frontends/gguf/gguf.h"
+#include "frontends/llama2c/llama2c.h"
 #include "frontends/safetensors/safetensors.h"
 #include "frontends/shape.h"
 #include "graph/graph.h"
 
 #define SUPPORTED                                                                                  \
-    "supported are GGUF files (versions 2 and 3), safetensors files, Hugging Face folders and "    \
+    "supported are GGUF files (versions 2 and 3), safetensors files, Hugging Face folders, "       \
+    "llama2.c files (version 0) and "                                                              \
     "shape:NAME"
 
 typedef struct ForeignFormat {
@@ -32,6 +34,7 @@ static const ForeignFormat foreign_formats[] = {
     {"an old GGML file (ggjt), which GGUF replaced", 0, 4, "tjgg"},
     {"an old GGML file (ggmf), which GGUF replaced", 0, 4, "fmgg"},
     {"an old GGML file (ggml), which GGUF replaced", 0, 4, "lmgg"},
+    {"a llama2.c file of version 1 or 2", 0, 4, "24ka"},
     {"a zip archive (a PyTorch checkpoint?)", 0, 4, "PK\x03\x04"},
     {"a Python pickle (a PyTorch checkpoint?)", 0, 2, "\x80\x02"},
     {"an HDF5 file", 0, 4, "\x89HDF"},
@@ -99,6 +102,8 @@ static bool read_file(ModelFile *file, Arena *arena, Diag *diag)
         return gguf_read(file, arena, diag) && gguf_read_vocabulary(file, arena, diag);
     if (safetensors_is(part->mapping, part->bytes))
         return safetensors_read_file(file, arena, diag);
+    if (llama2c_is(part->mapping, part->bytes))
+        return llama2c_read(file, arena, diag);
     return refuse_foreign(file, (Where){.file = file->path}, diag);
 }
 
@@ -128,12 +133,16 @@ ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
     return NULL;
 }
 
+void model_file_unmap(ModelFile *file)
+{
+    const ModelPart *part = &file->parts.items[--file->parts.count];
+    munmap((void *)(uintptr_t)part->mapping, (size_t)part->bytes);
+}
+
 void model_file_close(ModelFile *file)
 {
-    for (int32_t i = 0; file && i < file->parts.count; i++)
-        munmap((void *)(uintptr_t)file->parts.items[i].mapping, (size_t)file->parts.items[i].bytes);
-    if (file)
-        file->parts.count = 0;
+    while (file && file->parts.count)
+        model_file_unmap(file);
 }
 
 const FileTensor *model_file_tensor(const ModelFile *file, const char *name)

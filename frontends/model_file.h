@@ -16,6 +16,7 @@
 #include "graph/base/arena.h"
 #include "graph/base/diag.h"
 #include "graph/base/recipe.h"
+#include "graph/base/settings.h"
 #include "graph/base/types.h"
 #include "graph/base/vocabulary.h"
 
@@ -96,6 +97,8 @@ typedef struct ModelFile {
     Vector(FileWeight) weights; // those that are not simply a tensor of their name
     bool has_vocabulary;
     Vocabulary vocabulary;
+    int32_t setting_count;
+    const Setting *settings; // for sampling, in ascending order of kind
     // A shape without weights answers for any tensor name: has_tensor says what the script may ask.
     bool weightless;
     DType weightless_type;
@@ -114,6 +117,8 @@ void model_file_close(ModelFile *file);
 
 // For readers: maps a file as the next part. False with a message.
 bool model_file_map(ModelFile *file, const char *path, Arena *arena, Diag *diag);
+// Takes back the last part.
+void model_file_unmap(ModelFile *file);
 // The weight that is simply the tensor.
 FileWeight model_file_tensor_weight(const FileTensor *tensor, Arena *arena);
 // permute(tensor, m, n, inner) of a matrix, or of a vector of floats.

@@ -5,11 +5,10 @@
 // exist is the script's knowledge, `tied` tells it whether the head is the embedding.
 #include "frontends/shape.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontends/gguf/gguf.h"
+#include "frontends/metadata.h"
 #include "graph/base/text.h"
 
 typedef struct ShapeRow {
@@ -26,7 +25,7 @@ static const ShapeRow shape_rows[] = {
     {"llama-2-7b", "llama", 32, 4096, 32, 32, 11008, 32000, 4096, 1e-5f, 1e4f, false},
 };
 
-enum { SHAPE_ROWS = sizeof shape_rows / sizeof *shape_rows, LAYERS_MAX = 1024, KEYS_MAX = 16 };
+enum { SHAPE_ROWS = sizeof shape_rows / sizeof *shape_rows, LAYERS_MAX = 1024 };
 
 static const char prefix[] = "shape:";
 
@@ -111,59 +110,22 @@ static bool apply_option(ModelFile *file, ShapeRow *row, Part part, Arena *arena
                      option);
 }
 
-typedef struct Keys {
-    ModelFile *file;
-    Arena *arena;
-    Metadata *items;
-} Keys;
-
-static void add_key(Keys *keys, const char *key, MetaValue value)
-{
-    assert(keys->file->metadata_count < KEYS_MAX);
-    int64_t position = keys->file->metadata_count++;
-    keys->items[position] = (Metadata){.key = key, .value = value};
-    bool added = name_index_add(&keys->file->metadata_index, key, position);
-    assert(added);
-    (void)added;
-}
-
-static void add_text(Keys *keys, const char *key, const char *text)
-{
-    add_key(keys, key,
-            (MetaValue){
-                .kind = META_TEXT, .type_name = "string", .text = {text, (int64_t)strlen(text)}});
-}
-
-static void add_number(Keys *keys, const char *architecture, const char *key, uint32_t number)
-{
-    add_key(keys, arena_format(keys->arena, "%s.%s", architecture, key),
-            (MetaValue){.kind = META_UINT, .type_name = "u32", .natural = number});
-}
-
-static void add_float(Keys *keys, const char *architecture, const char *key, float number)
-{
-    add_key(keys, arena_format(keys->arena, "%s.%s", architecture, key),
-            (MetaValue){.kind = META_FLOAT, .type_name = "f32", .real = (double)number});
-}
-
 static void add_metadata(ModelFile *file, const ShapeRow *row, Arena *arena)
 {
-    Keys keys = {file, arena, ARENA_ARRAY(arena, Metadata, KEYS_MAX)};
-    const char *architecture = row->architecture;
-    file->metadata = keys.items;
-    file->metadata_index = name_index_new(arena, KEYS_MAX);
-    add_text(&keys, "general.architecture", architecture);
-    add_text(&keys, "general.name", row->name);
-    add_number(&keys, architecture, "block_count", row->layers);
-    add_number(&keys, architecture, "context_length", row->context);
-    add_number(&keys, architecture, "embedding_length", row->embedding);
-    add_number(&keys, architecture, "feed_forward_length", row->feed_forward);
-    add_number(&keys, architecture, "attention.head_count", row->heads);
-    add_number(&keys, architecture, "attention.head_count_kv", row->kv_heads);
-    add_number(&keys, architecture, "rope.dimension_count", row->embedding / row->heads);
-    add_number(&keys, architecture, "vocab_size", row->vocabulary);
-    add_float(&keys, architecture, "attention.layer_norm_rms_epsilon", row->rms_epsilon);
-    add_float(&keys, architecture, "rope.freq_base", row->rope_base);
+    MetadataList list = {.file = file, .arena = arena};
+    metadata_add(&list, "general.architecture", meta_text(row->architecture));
+    metadata_add(&list, "general.name", meta_text(row->name));
+    metadata_add_own(&list, "block_count", meta_count(row->layers));
+    metadata_add_own(&list, "context_length", meta_count(row->context));
+    metadata_add_own(&list, "embedding_length", meta_count(row->embedding));
+    metadata_add_own(&list, "feed_forward_length", meta_count(row->feed_forward));
+    metadata_add_own(&list, "attention.head_count", meta_count(row->heads));
+    metadata_add_own(&list, "attention.head_count_kv", meta_count(row->kv_heads));
+    metadata_add_own(&list, "rope.dimension_count", meta_count(row->embedding / row->heads));
+    metadata_add_own(&list, "vocab_size", meta_count(row->vocabulary));
+    metadata_add_own(&list, "attention.layer_norm_rms_epsilon", meta_real(row->rms_epsilon));
+    metadata_add_own(&list, "rope.freq_base", meta_real(row->rope_base));
+    metadata_keep(&list);
 }
 
 ModelFile *shape_open(const char *path, Arena *arena, Diag *diag)

@@ -392,6 +392,8 @@ Plan *lower_module(const Module *module, const LowerSource *source, Arena *arena
     }
     if (source->vocabulary)
         plan->vocabulary = *source->vocabulary;
+    plan->settings = source->settings;
+    plan->setting_count = source->setting_count;
     if (module)
         add_files(&lowering, plan);
     plan->string_bytes = lowering.strings.length;

@@ -24,6 +24,8 @@ typedef struct LowerSource {
     uint32_t file_count; // 0: a shape without weights; the plan can be written but not run
     WeightsIn weights_in;
     const Vocabulary *vocabulary; // NULL: none
+    const Setting *settings;
+    uint32_t setting_count;
     // The place of a tensor in the files; false if it is not there.
     bool (*find_tensor)(void *context, const char *name, LowerTensor *tensor);
     void *context;

@@ -27,6 +27,7 @@ const uint32_t plan_item_bytes[SECTION_COUNT] = {
     [SECTION_STEPS] = sizeof(PlanStep),
     [SECTION_OPERANDS] = sizeof(PlanOperand),
     [SECTION_OUTPUTS] = sizeof(PlanOutput),
+    [SECTION_SETTINGS] = sizeof(Setting),
     [SECTION_VOCABULARY] = sizeof(PlanVocabulary),
     [SECTION_PIECES] = 1,
     [SECTION_PIECE_OFFSETS] = sizeof(uint32_t),
@@ -38,9 +39,9 @@ const uint32_t plan_item_bytes[SECTION_COUNT] = {
 };
 
 const char *const plan_section_names[SECTION_COUNT] = {
-    "strings",      "info",        "files",    "tensors", "recipes",    "weights", "states",
-    "phases",       "steps",       "operands", "outputs", "vocabulary", "pieces",  "piece offsets",
-    "piece scores", "piece types", "merges",   "lookup",  "data",
+    "strings",       "info",         "files",       "tensors", "recipes",  "weights",    "states",
+    "phases",        "steps",        "operands",    "outputs", "settings", "vocabulary", "pieces",
+    "piece offsets", "piece scores", "piece types", "merges",  "lookup",   "data",
 };
 
 #define FIELD(section, Type, member)                                                               \
@@ -83,6 +84,7 @@ PlanTable plan_table(const Plan *plan, PlanSection section)
     case SECTION_STEPS: return (PlanTable){plan->steps, plan->step_count};
     case SECTION_OPERANDS: return (PlanTable){plan->operands, plan->operand_count};
     case SECTION_OUTPUTS: return (PlanTable){plan->outputs, plan->output_count};
+    case SECTION_SETTINGS: return (PlanTable){plan->settings, plan->setting_count};
     default: return (PlanTable){NULL, 0};
     }
 }
@@ -303,6 +305,7 @@ static bool map_tables(Plan *plan, Diag *diag)
     plan->steps = section_items(plan, SECTION_STEPS, &plan->step_count);
     plan->operands = section_items(plan, SECTION_OPERANDS, &plan->operand_count);
     plan->outputs = section_items(plan, SECTION_OUTPUTS, &plan->output_count);
+    plan->settings = section_items(plan, SECTION_SETTINGS, &plan->setting_count);
     bool embedded = plan->info.weights_in == WEIGHTS_IN_PLAN;
     uint64_t data_bytes = plan_header(plan)->sections[SECTION_DATA].bytes;
     if (plan->info.has_vocabulary > 1 || plan->info.w_bytes < 0 ||

@@ -18,6 +18,7 @@
 #include "graph/base/hash.h"
 #include "graph/base/ops.h"
 #include "graph/base/recipe.h"
+#include "graph/base/settings.h"
 #include "graph/base/shape.h"
 #include "graph/base/text.h"
 #include "graph/base/vocabulary.h"
@@ -28,7 +29,7 @@
 // with the same fields, strings and info are its first two sections, and info begins with the same
 // seven strings, so that a plan of another format can still name the command that remakes it.
 enum { PLAN_COMMAND_MAX = 512 };
-enum { PLAN_FORMAT = 2, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = FILE_MAP_ALIGNMENT };
+enum { PLAN_FORMAT = 3, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = FILE_MAP_ALIGNMENT };
 
 typedef enum WeightsIn {
     WEIGHTS_IN_MODEL, // made from the model's files when the plan is opened
@@ -50,6 +51,7 @@ typedef enum PlanSection {
     SECTION_STEPS,
     SECTION_OPERANDS,
     SECTION_OUTPUTS,
+    SECTION_SETTINGS,   // Setting, in ascending order of kind
     SECTION_VOCABULARY, // one PlanVocabulary; none in plans without a vocabulary
     SECTION_PIECES,     // bytes of all pieces
     SECTION_PIECE_OFFSETS,
@@ -82,7 +84,7 @@ typedef struct PlanInfo {
     int32_t opt;
     int32_t page_tokens;
     int32_t positions; // that learned embeddings of positions have; 0: there are none
-    int64_t batch; // largest T of any phase
+    int64_t batch;     // largest T of any phase
     int64_t page_bytes;
     int64_t w_bytes; // size of region w
     int64_t context_length, vocabulary_size;
@@ -184,8 +186,8 @@ typedef struct Plan {
     PlanInfo info;
     const char *strings;
     uint64_t string_bytes;
-    uint32_t file_count, tensor_count, recipe_count, value_count, weight_count, state_count, phase_count,
-        step_count, operand_count, output_count;
+    uint32_t file_count, tensor_count, recipe_count, value_count, weight_count, state_count,
+        phase_count, step_count, operand_count, output_count, setting_count;
     const PlanFile *files;
     const PlanTensor *tensors;
     const PlanRecipe *recipes;
@@ -196,10 +198,11 @@ typedef struct Plan {
     const PlanStep *steps;
     const PlanOperand *operands;
     const PlanOutput *outputs;
-    Vocabulary vocabulary; // kind VOCABULARY_NONE when there is none
-    const void *data;      // region w, mapped; NULL for WEIGHTS_IN_MODEL
-    FileMap file;          // nothing for a plan that was built
-    FileMap weights_file;  // of WEIGHTS_IN_FILE
+    const Setting *settings; // what the model's makers recommend for sampling
+    Vocabulary vocabulary;   // kind VOCABULARY_NONE when there is none
+    const void *data;        // region w, mapped; NULL for WEIGHTS_IN_MODEL
+    FileMap file;            // nothing for a plan that was built
+    FileMap weights_file;    // of WEIGHTS_IN_FILE
 } Plan;
 
 // Maps and checks a plan. NULL with a message that names the place and, where the plan is of

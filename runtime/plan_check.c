@@ -326,10 +326,21 @@ static bool check_phases(const Plan *plan, Diag *diag)
     return true;
 }
 
+static bool check_settings(const Plan *plan, Diag *diag)
+{
+    for (uint32_t i = 0; i < plan->setting_count; i++) {
+        const Setting *setting = &plan->settings[i];
+        if (setting->kind >= SETTING_COUNT || (i > 0 && setting->kind <= setting[-1].kind) ||
+            !setting_holds((SettingKind)setting->kind, setting->value))
+            return plan_refuse(plan, diag, "setting %u cannot be", i);
+    }
+    return true;
+}
+
 bool plan_check(const Plan *plan, Diag *diag)
 {
     return check_strings(plan, diag) && check_info(plan, diag) && check_tensors(plan, diag) &&
            check_recipes_and_weights(plan, diag) && check_states(plan, diag) &&
-           check_outputs(plan, diag) && check_phases(plan, diag) &&
+           check_outputs(plan, diag) && check_phases(plan, diag) && check_settings(plan, diag) &&
            (!plan->info.has_vocabulary || plan_check_vocabulary(plan, diag));
 }

@@ -108,6 +108,11 @@ static void print_info(const Plan *plan, Text *out)
     for (uint32_t i = 0; i < plan->file_count; i++)
         text_print(out, "file %s: %llu bytes\n", plan_string(plan, plan->files[i].path),
                    (unsigned long long)plan->files[i].bytes);
+    for (uint32_t i = 0; i < plan->setting_count; i++) {
+        text_print(out, "setting %s: ", setting_table[plan->settings[i].kind].key);
+        text_float(out, plan->settings[i].value);
+        text_print(out, "\n");
+    }
     if (info->has_vocabulary)
         text_print(out, "vocabulary: %s, %d pieces\n",
                    plan->vocabulary.kind == VOCABULARY_SENTENCEPIECE ? "sentencepiece"

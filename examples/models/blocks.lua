@@ -16,10 +16,20 @@ local function number(key, default)
     return value or hp[key]
 end
 
+-- One that may be a list, of layer i.
+local function of_layer(i, key, default)
+    local value = hp:get(key, default) or hp[key]
+    return type(value) ~= "table" and value or value[i + 1]
+        or error(key .. " lists no layer " .. i)
+end
+
+local function heads_of(i) return of_layer(i, "attention.head_count") end
+local function kv_heads_of(i) return of_layer(i, "attention.head_count_kv", heads_of(i)) end
+local function hidden_of(i) return of_layer(i, "feed_forward_length") end
+
 blocks.layers   = hp.block_count
 blocks.width    = hp.embedding_length
-blocks.heads    = number("attention.head_count")
-blocks.kv_heads = number("attention.head_count_kv", blocks.heads)
+blocks.heads    = heads_of(0)
 blocks.head_dim = number("attention.key_length", blocks.width // blocks.heads)
 blocks.vocab    = hp:get("vocab_size") or model.shape("token_embd.weight")
 
@@ -81,7 +91,7 @@ end
 -- q, k and v of layer i: three projections, or one whose columns are cut.
 function blocks.qkv(x, i)
     local blk = "blk." .. i .. ".attn_"
-    local q, kv = blocks.heads * blocks.head_dim, blocks.kv_heads * blocks.head_dim
+    local q, kv = heads_of(i) * blocks.head_dim, kv_heads_of(i) * blocks.head_dim
     if model.has(blk .. "qkv.weight") then
         return blocks.cut(blocks.linear(x, blk .. "qkv", q + 2 * kv), q, kv, kv)
     end
@@ -106,11 +116,11 @@ end
 -- Attention of layer i over all that it has stored, projected. Options: window, scale, softcap.
 function blocks.attention(q, k, v, i, options)
     local keys, values = kv_state("k" .. i, "v" .. i,
-                                  {heads = blocks.kv_heads, dim = blocks.head_dim})
+                                  {heads = kv_heads_of(i), dim = blocks.head_dim})
     kv_store(k, pos, seq, pages, keys)
     kv_store(v, pos, seq, pages, values)
     local mixed = attention(q, pos, seq, pages, keys, values, {
-        heads = blocks.heads, scale = options.scale or blocks.head_dim ^ -0.5,
+        heads = heads_of(i), scale = options.scale or blocks.head_dim ^ -0.5,
         window = options.window, softcap = options.softcap,
     })
     local out = blocks.linear(mixed, "blk." .. i .. ".attn_output", blocks.width)
@@ -119,7 +129,7 @@ end
 
 -- down(activate(gate(x), up(x))) with activate swiglu or geglu.
 function blocks.gated(x, i, activate)
-    local blk, hidden = "blk." .. i .. ".ffn_", number("feed_forward_length")
+    local blk, hidden = "blk." .. i .. ".ffn_", hidden_of(i)
     local gate, up
     if model.has(blk .. "gate.weight") then
         gate, up = blocks.linear(x, blk .. "gate", hidden), blocks.linear(x, blk .. "up", hidden)
@@ -156,7 +166,7 @@ end
 -- down(activate(up(x))).
 function blocks.plain(x, i, activate)
     local blk = "blk." .. i .. ".ffn_"
-    local up = activate(blocks.linear(x, blk .. "up", number("feed_forward_length")))
+    local up = activate(blocks.linear(x, blk .. "up", hidden_of(i)))
     return named("l" .. i .. ".ffn", blocks.linear(up, blk .. "down", blocks.width))
 end
 

@@ -237,6 +237,8 @@ static bool take_count(Reader *reader, int64_t *count, const char *what)
 static bool read_header(Reader *reader, ModelFile *file)
 {
     uint32_t version;
+    if (reader->size < 4 || memcmp(reader->bytes, "GGUF", 4) != 0)
+        return fail(reader, 0, "no magic \"GGUF\": this is not a GGUF file");
     reader->at = 4;
     if (!take_u32(reader, &version, "the header"))
         return false;
@@ -439,22 +441,7 @@ static bool read_identity(Reader *reader, ModelFile *file)
     return true;
 }
 
-static bool refuse_splits(Reader *reader, const ModelFile *file)
-{
-    const Metadata *found = find_key(reader, file, "split.count");
-    if (!found)
-        return true;
-    const MetaValue *value = &found->value;
-    if (value->kind != META_UINT && value->kind != META_INT)
-        return fail(reader, found->file_offset, "must be a whole number, not %s", value->type_name);
-    // A negative signed count is a huge unsigned one here.
-    if (value->natural > 1)
-        return fail(reader, found->file_offset,
-                    "split files are not supported yet; merge them with gguf-split");
-    return true;
-}
-
-bool gguf_read(ModelFile *file, Arena *arena, Diag *diag)
+bool gguf_read_part(ModelFile *file, Arena *arena, Diag *diag)
 {
     Reader reader = {.path = file->path,
                      .bytes = file->parts.items[0].mapping,
@@ -463,12 +450,17 @@ bool gguf_read(ModelFile *file, Arena *arena, Diag *diag)
                      .diag = diag};
     uint64_t alignment;
     if (!read_header(&reader, file) || !read_metadata(&reader, file) ||
-        !read_alignment(&reader, file, &alignment) || !refuse_splits(&reader, file))
+        !read_alignment(&reader, file, &alignment))
         return false;
     FileTensor *tensors = ARENA_ARRAY(arena, FileTensor, file->tensor_count);
     file->tensors = tensors;
     file->tensor_index = name_index_new(arena, file->tensor_count);
     return read_tensors(&reader, file, tensors, alignment) &&
-           place_tensors(&reader, file, tensors, alignment) && read_identity(&reader, file) &&
+           place_tensors(&reader, file, tensors, alignment) && read_identity(&reader, file);
+}
+
+bool gguf_read(ModelFile *file, Arena *arena, Diag *diag)
+{
+    return gguf_read_part(file, arena, diag) && gguf_join_parts(file, arena, diag) &&
            gguf_make_weights(file, arena, diag);
 }

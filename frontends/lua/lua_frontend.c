@@ -102,8 +102,11 @@ Module *lua_frontend_build(const LuaFrontendOptions *options, const ModelFile *f
     const char *slash = strrchr(options->script, '/');
     const char *script = slash ? slash + 1 : options->script;
     module->script = arena_copy_text(arena, script, strlen(script));
-    Builder builder = {
-        .host = host, .file = file, .module = module, .graph = module_add_graph(module, "step")};
+    Builder builder = {.host = host,
+                       .script = options->script,
+                       .file = file,
+                       .module = module,
+                       .graph = module_add_graph(module, "step")};
     bool built = lua_host_call(host, install, &builder, diag) &&
                  lua_host_run_file(host, options->script, diag) && finish(&builder, options, diag);
     const FileList *files = lua_host_files(host);

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "frontends/metadata.h"
 #include "frontends/safetensors/safetensors.h"
 #include "graph/graph.h"
 
@@ -53,9 +54,8 @@ static const Renaming scaling_types[] = {
     {NULL, NULL}};
 
 typedef struct Config {
-    ModelFile *file;
+    MetadataList list;
     const char *path; // of the JSON file, for messages
-    Vector(Metadata) metadata;
     Arena *arena;
     Diag *diag;
 } Config;
@@ -72,22 +72,13 @@ static const char *renamed(const Renaming *renamings, const char *name)
     return renamings->from ? renamings->to : name;
 }
 
-static bool add_meta(Config *config, const char *key, MetaValue value)
+static bool add(Config *config, const char *key, MetaValue value)
 {
-    if (!name_index_append(config->arena, &config->file->metadata_index, key,
-                           config->metadata.count))
-        return fail(config, key, "stands in the model's files twice");
-    Metadata metadata = {.key = key, .value = value};
-    vector_push(config->arena, &config->metadata, metadata);
-    return true;
+    return metadata_add(&config->list, key, value) ||
+           fail(config, key, "stands in the model's files twice");
 }
 
 // --- every value under its own name
-
-static MetaValue text_value(const char *text)
-{
-    return (MetaValue){META_TEXT, "string", .text = {text, (int64_t)strlen(text)}};
-}
 
 static MetaValue number_value(const cJSON *number)
 {
@@ -106,13 +97,13 @@ static MetaValue value_of(const Config *config, const cJSON *value)
     if (cJSON_IsNumber(value))
         return number_value(value);
     if (cJSON_IsString(value))
-        return text_value(
+        return meta_text(
             arena_copy_text(config->arena, value->valuestring, strlen(value->valuestring)));
     int64_t count = 0;
     MetaValue *items = ARENA_ARRAY(config->arena, MetaValue, cJSON_GetArraySize(value));
     for (const cJSON *item = value->child; item; item = item->next)
         items[count++] = value_of(config, item);
-    return (MetaValue){META_ARRAY, "array", .array = {items, count}};
+    return meta_array(items, count);
 }
 
 // Arrays are flat lists of values for scripts; those that hold objects or null have no name there.
@@ -136,7 +127,7 @@ static bool add_object(Config *config, const char *prefix, const cJSON *object)
         if (cJSON_IsObject(item)) {
             if (!add_object(config, arena_format(config->arena, "%s.", key), item))
                 return false;
-        } else if (is_listable(item) && !add_meta(config, key, value_of(config, item))) {
+        } else if (is_listable(item) && !add(config, key, value_of(config, item))) {
             return false;
         }
     }
@@ -148,22 +139,25 @@ static bool add_object(Config *config, const char *prefix, const cJSON *object)
 // Models of several kinds of input keep what belongs to text apart.
 static const MetaValue *find(const Config *config, const char *key)
 {
-    const char *inner = arena_format(config->arena, "text_config.%s", key);
-    int64_t position = name_index_find(&config->file->metadata_index, inner);
-    if (position < 0)
-        position = name_index_find(&config->file->metadata_index, key);
-    return position < 0 ? NULL : &config->metadata.items[position].value;
+    const MetaValue *inner =
+        metadata_find(&config->list, arena_format(config->arena, "text_config.%s", key));
+    return inner ? inner : metadata_find(&config->list, key);
+}
+
+static const char *architecture(const Config *config)
+{
+    return config->list.file->architecture;
 }
 
 static const MetaValue *find_name(const Config *config, const char *name)
 {
-    return find(config, arena_format(config->arena, "%s.%s", config->file->architecture, name));
+    return find(config, arena_format(config->arena, "%s.%s", architecture(config), name));
 }
 
 static bool add_name(Config *config, const char *name, MetaValue value)
 {
-    return add_meta(config, arena_format(config->arena, "%s.%s", config->file->architecture, name),
-                    value);
+    return metadata_add_own(&config->list, name, value) ||
+           fail(config, name, "stands in the file under its name of GGUF too");
 }
 
 static bool is_number(const MetaValue *value)
@@ -220,7 +214,7 @@ static bool add_row(Config *config, const ConfigRow *row)
     if (row->kind == REAL)
         named = (MetaValue){META_FLOAT, "number", .real = real_of(value)};
     if (row->kind == TEXT && strcmp(row->name, "rope.scaling.type") == 0)
-        named = text_value(renamed(scaling_types, value->text.bytes));
+        named = meta_text(renamed(scaling_types, value->text.bytes));
     return add_name(config, row->name, named);
 }
 
@@ -248,8 +242,7 @@ static bool add_rotated(Config *config)
         return true;
     if (!(rotated >= 1 && rotated <= size))
         return fail(config, "partial_rotary_factor", "a number above 0 and up to 1 was expected");
-    MetaValue value = {META_UINT, "number", .natural = (uint64_t)rotated};
-    return add_name(config, "rope.dimension_count", value);
+    return add_name(config, "rope.dimension_count", meta_count((uint64_t)rotated));
 }
 
 static bool add_scale(Config *config)
@@ -267,11 +260,10 @@ static bool add_scale(Config *config)
 static bool add_hidden(Config *config)
 {
     const MetaValue *columns = find_name(config, "embedding_length");
-    if (strcmp(config->file->architecture, "gpt2") != 0 || !columns || !is_count(columns) ||
+    if (strcmp(architecture(config), "gpt2") != 0 || !columns || !is_count(columns) ||
         find_name(config, "feed_forward_length"))
         return true;
-    MetaValue value = {META_UINT, "number", .natural = 4 * columns->natural};
-    return add_name(config, "feed_forward_length", value);
+    return add_name(config, "feed_forward_length", meta_count(4 * columns->natural));
 }
 
 static bool name_all(Config *config)
@@ -291,8 +283,8 @@ static bool read_architecture(Config *config)
     const MetaValue *type = find(config, "model_type");
     if (!type || type->kind != META_TEXT || type->text.length == 0)
         return fail(config, "model_type", "the text that names the architecture is missing");
-    config->file->architecture = renamed(architectures, type->text.bytes);
-    return add_meta(config, "general.architecture", text_value(config->file->architecture));
+    config->list.file->architecture = renamed(architectures, type->text.bytes);
+    return add(config, "general.architecture", meta_text(architecture(config)));
 }
 
 // Adds the values of a JSON file of the folder; *found says whether it is there.
@@ -301,7 +293,7 @@ static bool read_json(Config *config, const char *folder, const char *name, cons
 {
     cJSON *json;
     config->path = arena_format(config->arena, "%s/%s", folder, name);
-    if (!safetensors_map_json(config->file, folder, name, &json, config->arena, config->diag))
+    if (!safetensors_map_json(config->list.file, folder, name, &json, config->arena, config->diag))
         return false;
     *found = json;
     bool good =
@@ -311,21 +303,15 @@ static bool read_json(Config *config, const char *folder, const char *name, cons
     return good;
 }
 
-static void keep_metadata(Config *config)
-{
-    config->file->metadata = config->metadata.items;
-    config->file->metadata_count = config->metadata.count;
-}
-
 bool safetensors_read_config(ModelFile *file, const char *folder, Arena *arena, Diag *diag)
 {
-    Config config = {.file = file, .arena = arena, .diag = diag};
+    Config config = {.list = {.file = file, .arena = arena}, .arena = arena, .diag = diag};
     bool found, generation;
     file->architecture = "";
     if (!read_json(&config, folder, "config.json", "", &found) ||
         (found && (!read_architecture(&config) || !name_all(&config))) ||
         !read_json(&config, folder, "generation_config.json", "generation_config.", &generation))
         return false;
-    keep_metadata(&config);
+    metadata_keep(&config.list);
     return true;
 }

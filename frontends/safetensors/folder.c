@@ -146,7 +146,8 @@ bool safetensors_read_folder(ModelFile *file, Arena *arena, Diag *diag)
         return diag_fail(diag, (Where){.file = file->path},
                          "this folder holds no config.json, so it is no Hugging Face model");
     return safetensors_read_config(file, file->path, arena, diag) &&
-           read_tensors(file, arena, diag) && safetensors_make_weights(file, arena, diag);
+           read_tensors(file, arena, diag) && safetensors_make_weights(file, arena, diag) &&
+           safetensors_read_generation(file, arena, diag);
 }
 
 bool safetensors_read_file(ModelFile *file, Arena *arena, Diag *diag)
@@ -160,5 +161,6 @@ bool safetensors_read_file(ModelFile *file, Arena *arena, Diag *diag)
         return false;
     keep_tensors(file, &tensors);
     return safetensors_read_config(file, *folder ? folder : "/", arena, diag) &&
-           safetensors_make_weights(file, arena, diag);
+           safetensors_make_weights(file, arena, diag) &&
+           safetensors_read_generation(file, arena, diag);
 }

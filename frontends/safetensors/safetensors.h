@@ -25,6 +25,8 @@ bool safetensors_map_json(ModelFile *file, const char *folder, const char *name,
 // config.json and generation_config.json as metadata: every key under its own name, and under the
 // names of GGUF what config.def lists.
 bool safetensors_read_config(ModelFile *file, const char *folder, Arena *arena, Diag *diag);
+// Settings and ends of texts from that metadata, once the vocabulary is there.
+bool safetensors_read_generation(ModelFile *file, Arena *arena, Diag *diag);
 // What names.def says about the tensors.
 bool safetensors_make_weights(ModelFile *file, Arena *arena, Diag *diag);
 

@@ -269,12 +269,12 @@ START_TEST(unknown_tensor_types_are_kept)
 }
 END_TEST
 
-START_TEST(split_files_are_refused)
+START_TEST(a_part_needs_its_name)
 {
     Text bytes = {0};
     put_header(&bytes, 3, 0, 1);
     put_key(&bytes, "split.count", U16), put(&bytes, &(uint16_t){2}, 2);
-    expect_refusal(&bytes, "split files are not supported yet; merge them with gguf-split");
+    expect_refusal(&bytes, "the first part of 2 must be called NAME-00001-of-00002.gguf");
 }
 END_TEST
 
@@ -366,7 +366,7 @@ int main(void)
     tcase_add_test(cases, rank_5_is_refused);
     tcase_add_test(cases, duplicate_tensors_are_refused);
     tcase_add_test(cases, unknown_tensor_types_are_kept);
-    tcase_add_test(cases, split_files_are_refused);
+    tcase_add_test(cases, a_part_needs_its_name);
     tcase_add_test(cases, a_split_of_one_is_read);
     tcase_add_test(cases, architecture_must_be_text);
     tcase_add_test(cases, many_names_are_found);

@@ -285,6 +285,35 @@ START_TEST(test_plan_may_hold_only_a_vocabulary)
 END_TEST
 
 // As compiled from a shape without weights.
+START_TEST(test_settings_are_kept_and_checked)
+{
+    static const Setting good[] = {{SETTING_temperature, 0.5f}, {SETTING_top_k, 20}};
+    static const Setting bad[][2] = {{{SETTING_top_k, 20}, {SETTING_temperature, 0.5f}},
+                                     {{SETTING_top_k, 20}, {SETTING_top_k, 20}},
+                                     {{SETTING_temperature, -1}, {SETTING_top_k, 20}},
+                                     {{SETTING_temperature, NAN}, {SETTING_top_k, 20}},
+                                     {{SETTING_temperature, 1}, {SETTING_top_k, 1.5f}},
+                                     {{SETTING_temperature, 1}, {SETTING_COUNT, 1}}};
+    SmallPlan *small = small_new(false);
+    char path[400];
+    small->plan.settings = good;
+    small->plan.setting_count = 2;
+    write_plan(small, "small.plan", path);
+    Plan *plan = open_plan(path);
+    ck_assert_uint_eq(plan->setting_count, 2);
+    ck_assert_mem_eq(plan->settings, good, sizeof good);
+    plan_close(plan);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        Diag diag = {0};
+        small->plan.settings = bad[i];
+        ck_assert(!plan_write(&small->plan, path, NULL, NULL, &diag));
+        ck_assert_ptr_nonnull(strstr(diag.message, "setting"));
+    }
+    unlink(path);
+    ck_assert(small_free(small));
+}
+END_TEST
+
 START_TEST(test_plan_without_files_can_be_read_but_not_run)
 {
     SmallPlan *small = small_new(false);
@@ -637,6 +666,7 @@ int main(void)
     tcase_add_test(tests, test_failed_write_leaves_nothing);
     tcase_add_test(tests, test_write_refuses_what_is_no_file);
     tcase_add_test(tests, test_plan_may_hold_only_a_vocabulary);
+    tcase_add_test(tests, test_settings_are_kept_and_checked);
     tcase_add_test(tests, test_plan_without_files_can_be_read_but_not_run);
     tcase_add_test(tests, test_cut_plans_are_refused);
     tcase_add_test(tests, test_flipped_bytes_are_noticed);

@@ -65,6 +65,7 @@ static void compare_sections(const Diff *diff)
         PlanSection section;
         const char *what;
     } rows[] = {{SECTION_RECIPES, "recipes of weights"},
+                {SECTION_SETTINGS, "settings for sampling"},
                 {SECTION_PIECES, "pieces of the vocabulary"},
                 {SECTION_PIECE_SCORES, "scores of the vocabulary"},
                 {SECTION_PIECE_TYPES, "types of the vocabulary"},

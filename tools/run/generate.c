@@ -170,10 +170,27 @@ static void choose_count(int64_t given, int32_t *out)
         *out = given > INT32_MAX ? INT32_MAX : given < INT32_MIN ? INT32_MIN : (int32_t)given;
 }
 
+static void choose_recommended(const Plan *plan, SampleOptions *sample)
+{
+    for (uint32_t i = 0; i < plan->setting_count; i++) {
+        float value = plan->settings[i].value;
+        switch (plan->settings[i].kind) {
+#define SETTING(field, key, least, most, whole)                                                    \
+    case SETTING_##field:                                                                          \
+        sample->field = (__typeof__(sample->field))value;                                          \
+        break;
+#include "graph/base/settings.def"
+#undef SETTING
+        }
+    }
+}
+
+// What the user says, else what the plan says of the model, else the defaults.
 static bool choose_sampling(Generation *generation, Diag *diag)
 {
     const Options *options = generation->run->options;
     SampleOptions sample = sample_options_default();
+    choose_recommended(generation->run->plan, &sample);
     choose_real(options->temperature, &sample.temperature);
     choose_real(options->typical_p, &sample.typical_p);
     choose_real(options->top_p, &sample.top_p);
@@ -300,7 +317,8 @@ static bool generate(Generation *generation, Diag *diag)
     generation->sequence = session_add_sequence(generation->session, diag);
     if (generation->sequence < 0 || !prefill(generation, diag))
         return false;
-    text_stream_begin(&generation->stream, run->tokenizer, options->special, false);
+    bool at_start = !options->ids && generation->prompt_text.length == 0;
+    text_stream_begin(&generation->stream, run->tokenizer, options->special, at_start);
     double began = run_seconds();
     if (!reply(generation, diag))
         return false;
