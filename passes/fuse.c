@@ -261,6 +261,15 @@ static const char *gate_up_matmul(const Node *root, Node **matmul)
     return (*matmul)->operand_count == 2 ? NULL : "gate and up have different types";
 }
 
+// Gate or up of a weight that holds both: what was joined is taken as it was.
+static const Recipe *half_of(Arena *arena, const Recipe *recipe, int32_t which)
+{
+    int64_t half = recipe->rows / 2;
+    if (recipe->kind == RECIPE_CONCAT && recipe->child_count == 2)
+        return recipe->children[which];
+    return recipe_slice(arena, recipe, which * half, (which + 1) * half);
+}
+
 // swiglu(x·g', x·u')  ->  matmul(x, interleave(g, u)) {epilogue=swiglu}: gate and up never reach
 // memory.
 bool rule_swiglu_matmul(PassContext *context, Node *root)
@@ -273,11 +282,9 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
     if (matmul->operands[1].value->kind != VALUE_WEIGHT)
         return rule_miss(context, rule, root, "the weights are cut or joined by ops");
     const Weight *weight = matmul->operands[1].value->weight;
-    const Recipe *recipe = weight->recipe;
-    if (recipe->kind != RECIPE_CONCAT || recipe->child_count != 2)
-        return rule_miss(context, rule, root, "the weight is no concat of gate and up");
-    if (recipe->children[0]->rows != recipe->children[1]->rows ||
-        recipe->children[0]->rows % SWIGLU_INTERLEAVE)
+    Arena *arena = context->module->arena;
+    const Recipe *gate = half_of(arena, weight->recipe, 0), *up = half_of(arena, weight->recipe, 1);
+    if (gate->rows != up->rows || gate->rows % SWIGLU_INTERLEAVE)
         return rule_miss(context, rule, root, "rows of gate and up do not interleave evenly");
     KernelQuery query = {.op = OP_matmul,
                          .target = context->target,
@@ -287,11 +294,9 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
                          .epilogue = EPILOGUE_swiglu};
     if (!has_kernel(context, rule, root, &query))
         return false;
-    Arena *arena = context->module->arena;
     Value *interleaved = rule_weight(
         context, root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
-        weight->shape,
-        recipe_interleave(arena, recipe->children[0], recipe->children[1], SWIGLU_INTERLEAVE));
+        weight->shape, recipe_interleave(arena, gate, up, SWIGLU_INTERLEAVE));
     Attributes attributes = matmul->attributes;
     attributes.matmul.epilogue = EPILOGUE_swiglu;
     attributes.matmul.post = root->attributes.swiglu.post;

@@ -156,6 +156,10 @@ static NamedValue check_named_value(lua_State *lua, Builder *builder, const char
     if (named.value->kind != VALUE_RESULT)
         luaL_error(lua, "%s: \"%s\" is not computed: it is a weight, a state or an input", what,
                    named.name);
+    char type[64];
+    value_describe(named.value, type, sizeof type);
+    if (named.value->dtype != DTYPE_f32)
+        luaL_error(lua, "%s: \"%s\" is %s: only values of f32 are shown", what, named.name, type);
     return named;
 }
 

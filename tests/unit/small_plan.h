@@ -5,6 +5,7 @@
 //   qkv = matmul(norm), without a barrier of its own; table = rope_table(pos)
 //   q = rope_qk_store(qkv, …); a = attention(q, …); o = matmul(a); y = x + o
 //   logits = matmul(gather_rows(y, row)); the output tap.norm is norm
+//   and a mixture of experts over y
 #ifndef TESTS_UNIT_SMALL_PLAN_H
 #define TESTS_UNIT_SMALL_PLAN_H
 
@@ -280,6 +281,23 @@ static inline void small_step(SmallPlan *small, const char *kernel, Attributes a
                (int)(sizeof((PlanOperand[]){__VA_ARGS__}) / sizeof(PlanOperand)),                  \
                (PlanOperand[]){__VA_ARGS__})
 
+// A mixture that nothing reads: as many experts as columns, each of one row of weight 3.
+static inline void small_make_mixture(SmallPlan *small, PlanOperand x)
+{
+    PlanOperand ids = small_act(small, SYMBOL_T, 2), few = small_act(small, SYMBOL_R, 2);
+    PlanOperand shares = small_act(small, SYMBOL_T, 2), parts = small_act(small, SYMBOL_T, 2);
+    PlanOperand sum = small_act(small, SYMBOL_T, 1);
+    ids.dtype = few.dtype = DTYPE_i32;
+    Attributes none = {0};
+    SMALL_STEP(small, "route.f32.ref", ((Attributes){.route = {.k = 2, .normalise = 1}}), 2, ids,
+               shares, x);
+    SMALL_STEP(small, "gather_rows.f32.ref", none, 1, few, ids, small_input(INPUT_ROW));
+    SMALL_STEP(small, "matmul_experts.f32_packed.ref",
+               ((Attributes){.matmul_experts = {.experts = SMALL_WIDTH}}), 1, parts, x,
+               small_w(small, 3), ids);
+    SMALL_STEP(small, "combine.f32.ref", none, 1, sum, parts, shares);
+}
+
 static inline void small_make_phase(SmallPlan *small, const char *name, int64_t bound_t)
 {
     small->phases[small->plan.phase_count++] = (PlanPhase){.name = small_string(small, name),
@@ -318,6 +336,7 @@ static inline void small_make_phase(SmallPlan *small, const char *name, int64_t 
     SMALL_STEP(small, "gather_rows.f32.ref", none, 1, picked, y, small_input(INPUT_ROW));
     SMALL_STEP(small, "matmul.f32_packed.ref", none, 1, small_output(small, 0), picked,
                small_w(small, 0));
+    small_make_mixture(small, y);
 }
 
 static inline void small_make_states(SmallPlan *small)

@@ -199,10 +199,10 @@ START_TEST(test_each_difference_is_one_line)
                      "memory: bytes a page 2048 -> 2112\n"
                      "weight %o: layout n16k4 -> plain\n"
                      "state %values: offset 1024 -> 1088\n"
-                     "phase @decode: steps 11 -> 10\n"
+                     "phase @decode: steps 15 -> 14\n"
                      "phase @decode: - step 2: gather_rows !gather_rows.f32.ref small.lua:1\n"
                      "phase @decode: step 8 -> 7: add; kernel add.f32.ref -> add.f32.avx2\n"
-                     "phase @prefill: act bytes 19456 -> 19520\n");
+                     "phase @prefill: act bytes 20032 -> 20096\n");
     text_free(&text);
     ck_assert(small_free(a));
     ck_assert(small_free(b));
@@ -217,7 +217,7 @@ START_TEST(test_a_difference_back_is_the_same_with_its_sides_changed)
     drop_step(a, 2);
     ck_assert(plan_diff(&a->plan, &b->plan, &text, &diag));
     ck_assert_str_eq(text.bytes,
-                     "phase @decode: steps 10 -> 11\n"
+                     "phase @decode: steps 14 -> 15\n"
                      "phase @decode: + step 2: gather_rows !gather_rows.f32.ref small.lua:1\n");
     text_free(&text);
     ck_assert(small_free(a));

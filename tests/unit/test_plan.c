@@ -448,6 +448,38 @@ START_TEST(test_operands_that_do_not_fit_are_refused)
 }
 END_TEST
 
+static PlanStep *find_step(SmallPlan *small, const char *kernel)
+{
+    PlanStep *step = small->steps;
+    while (strcmp(plan_string(&small->plan, step->kernel), kernel) != 0)
+        step++;
+    return step;
+}
+
+// Ids of another type, of too many slots; experts that do not divide the rows; no such epilogue.
+START_TEST(test_mixtures_that_do_not_fit_are_refused)
+{
+    SmallPlan *small = small_new(false);
+    char path[400];
+    small_path(small, "small.plan", path);
+    PlanStep *step = find_step(small, "matmul_experts.f32_packed.ref"), good = *step;
+    PlanOperand *ids = &small->operands[step->first_operand + 3], good_ids = *ids;
+    for (int i = 0; i < 6; i++) {
+        Diag diag = {0};
+        step->attributes.matmul_experts.experts = i == 0 ? 0 : i == 1 ? 3 : SMALL_WIDTH;
+        step->attributes.matmul_experts.epilogue = i == 2 ? EPILOGUE_swiglu : EPILOGUE_none;
+        step->attributes.matmul_experts.post = i == 3 ? DTYPE_q8 : DTYPE_f32;
+        ids->dtype = i == 4 ? DTYPE_f32 : DTYPE_i32;
+        ids->shape.dims[1] = dim_constant(i == 5 ? 1 : 2);
+        ck_assert(!plan_write(&small->plan, path, NULL, NULL, &diag));
+        ck_assert_ptr_nonnull(strstr(diag.message, "matmul_experts.f32_packed.ref): the operands"));
+        *step = good;
+        *ids = good_ids;
+    }
+    ck_assert(small_free(small));
+}
+END_TEST
+
 START_TEST(test_operands_with_too_few_bytes_are_refused)
 {
     SmallPlan *small = small_new(false);
@@ -641,6 +673,7 @@ int main(void)
     tcase_add_test(tests, test_other_format_names_the_command);
     tcase_add_test(tests, test_changed_kernels_are_refused);
     tcase_add_test(tests, test_operands_that_do_not_fit_are_refused);
+    tcase_add_test(tests, test_mixtures_that_do_not_fit_are_refused);
     tcase_add_test(tests, test_operands_with_too_few_bytes_are_refused);
     tcase_add_test(tests, test_full_lookups_are_refused);
     tcase_add_test(tests, test_weights_in_layouts_of_activations_are_refused);
