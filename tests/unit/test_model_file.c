@@ -28,7 +28,7 @@ END_TEST
 
 START_TEST(paths_that_are_no_files_are_refused)
 {
-    expect_refused_path("/", "this is a folder");
+    expect_refused_path("/", "the folder holds no tokenizer");
     expect_refused_path("/nonexistent/model.gguf", "cannot be opened: No such file");
     expect_refused_path("/dev/null", "not a regular file");
 }
@@ -36,7 +36,7 @@ END_TEST
 
 START_TEST(other_vocabularies_can_be_inspected)
 {
-    static const char *const models[] = {"bert", "t5", "rwkv"};
+    static const char *const models[] = {"bert", "plamo2", "rwkv"};
     for (int i = 0; i < 3; i++) {
         Text bytes = {0};
         put_header(&bytes, 3, 0, 1);
