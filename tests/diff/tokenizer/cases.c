@@ -1,7 +1,8 @@
 // Many texts through one tokenizer, and how fast that is: what tests/diff/tokenizers.sh runs.
 //
 //   cases PLAN parse|plain < CASES     each case a u32 length and bytes; for each to stdout the ids
-//                                      (u32 count, i32 each) and the text they decode to (u32 length)
+//                                      (u32 count, i32 each) and the text they decode to (u32
+//                                      length)
 //   cases PLAN bench FILE RUNS         seconds of each run over the whole file, a line each
 #include <stdio.h>
 #include <stdlib.h>
