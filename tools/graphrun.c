@@ -154,7 +154,7 @@ static int run_program(const Options *options, const char *path, Diag *diag)
     if (!run.plan)
         return -1;
     int status = -1;
-    if (run.plan->vocabulary.kind == VOCABULARY_SENTENCEPIECE)
+    if (run.plan->vocabulary.kind != VOCABULARY_NONE)
         run.tokenizer = tokenizer_new(&run.plan->vocabulary, diag);
     if (!diag->failed)
         status = run_mode(&run, diag);
