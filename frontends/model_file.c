@@ -141,16 +141,23 @@ bool model_file_read_tokenizer(ModelFile *file, const char *path, Arena *arena, 
     file->has_vocabulary = false;
     if (is_folder(path))
         return tokenizer_read_folder(path, file, arena, diag);
-    return model_file_map(file, path, arena, diag) &&
+    if (!model_file_map(file, path, arena, diag))
+        return false;
+    return llama2c_read_tokenizer(file, arena) ||
            tokenizer_read_part(file->parts.count - 1, file, arena, diag);
 }
 
+// A folder without config.json may hold a tokenizer alone.
 static bool read_path(ModelFile *file, Arena *arena, Diag *diag)
 {
     if (!is_folder(file->path))
         return model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag);
-    if (safetensors_is_folder(file->path))
+    if (safetensors_is_folder(file->path, arena))
         return safetensors_read_folder(file, arena, diag);
+    if (!tokenizer_is_in_folder(file->path, arena))
+        return diag_fail(diag, (Where){.file = file->path},
+                         "this folder holds neither config.json nor a tokenizer, so it is no "
+                         "Hugging Face model");
     file->name = file->path;
     file->architecture = "";
     return tokenizer_read_folder(file->path, file, arena, diag);

@@ -108,8 +108,8 @@ typedef struct ModelFile {
     NameIndex tensor_index, weight_index, metadata_index; // for the lookups below
 } ModelFile;
 
-// Opens a path (a GGUF, safetensors or llama2.c file, a Hugging Face folder; a tokenizer.json,
-// tokenizer.model or a folder with no more than a tokenizer, for its vocabulary alone) or
+// Opens a path (GGUF, safetensors or llama2.c file, Hugging Face folder; a tokenizer.json, a
+// tokenizer.model or a folder with one, for its vocabulary alone) or
 // "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL with a message when it cannot
 // be read. The mapping lives until model_file_close; a file that somebody cuts short meanwhile ends
 // the program with SIGBUS, as with every mapped file.

@@ -142,18 +142,16 @@ static const char *name_of(const char *path, Arena *arena)
     return name;
 }
 
-bool safetensors_is_folder(const char *folder)
+bool safetensors_is_folder(const char *path, Arena *arena)
 {
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/config.json", folder);
-    return length < (int)sizeof path && access(path, F_OK) == 0;
+    return access(arena_format(arena, "%s/config.json", path), F_OK) == 0;
 }
 
-// What stands beside the tensors. Models of ids alone have no tokenizer.
-static bool read_texts(ModelFile *file, const char *folder, Arena *arena, Diag *diag)
+// A model without a tokenizer can still be fed token ids.
+static bool read_vocabulary(ModelFile *file, const char *folder, Arena *arena, Diag *diag)
 {
-    return (!tokenizer_in_folder(folder) || tokenizer_read_folder(folder, file, arena, diag)) &&
-           safetensors_read_generation(file, arena, diag);
+    return !tokenizer_is_in_folder(folder, arena) ||
+           tokenizer_read_folder(folder, file, arena, diag);
 }
 
 bool safetensors_read_folder(ModelFile *file, Arena *arena, Diag *diag)
@@ -161,7 +159,8 @@ bool safetensors_read_folder(ModelFile *file, Arena *arena, Diag *diag)
     file->name = name_of(file->path, arena);
     return safetensors_read_config(file, file->path, arena, diag) &&
            read_tensors(file, arena, diag) && safetensors_make_weights(file, arena, diag) &&
-           read_texts(file, file->path, arena, diag);
+           read_vocabulary(file, file->path, arena, diag) &&
+           safetensors_read_generation(file, arena, diag);
 }
 
 bool safetensors_read_file(ModelFile *file, Arena *arena, Diag *diag)
@@ -176,5 +175,7 @@ bool safetensors_read_file(ModelFile *file, Arena *arena, Diag *diag)
     keep_tensors(file, &tensors);
     folder = *folder ? folder : "/";
     return safetensors_read_config(file, folder, arena, diag) &&
-           safetensors_make_weights(file, arena, diag) && read_texts(file, folder, arena, diag);
+           safetensors_make_weights(file, arena, diag) &&
+           read_vocabulary(file, folder, arena, diag) &&
+           safetensors_read_generation(file, arena, diag);
 }

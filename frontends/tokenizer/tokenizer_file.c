@@ -8,8 +8,6 @@
 // tells (a field of pieces, or base64).
 #include "frontends/tokenizer/tokenizer_file.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,22 +46,9 @@ static const char *path_of(const Folder *folder, const char *name)
     return arena_format(folder->maker.arena, "%s/%s", folder->path, name);
 }
 
-static bool folder_has(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
-    return length < (int)sizeof path && access(path, F_OK) == 0;
-}
-
 static bool has_file(const Folder *folder, const char *name)
 {
-    return folder_has(folder->path, name);
-}
-
-bool tokenizer_in_folder(const char *folder)
-{
-    return folder_has(folder, "tokenizer.json") || folder_has(folder, "tokenizer.model") ||
-           (folder_has(folder, "vocab.json") && folder_has(folder, "merges.txt"));
+    return access(path_of(folder, name), F_OK) == 0;
 }
 
 // Maps a file of the folder; messages are about it from now on.
@@ -221,6 +206,13 @@ static bool read_folder(Folder *folder)
     read_special(folder, "pad_token", &vocabulary->padding);
     read_adds(folder);
     return read_chat_template(folder) && finish(folder);
+}
+
+bool tokenizer_is_in_folder(const char *path, Arena *arena)
+{
+    Folder folder = {.path = path, .maker = {.arena = arena}};
+    return has_file(&folder, "tokenizer.json") || has_file(&folder, "tokenizer.model") ||
+           (has_file(&folder, "vocab.json") && has_file(&folder, "merges.txt"));
 }
 
 bool tokenizer_read_folder(const char *path, ModelFile *file, Arena *arena, Diag *diag)

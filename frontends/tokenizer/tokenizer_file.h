@@ -6,7 +6,7 @@
 #include "frontends/model_file.h"
 
 // Whether the folder holds one.
-bool tokenizer_in_folder(const char *folder);
+bool tokenizer_is_in_folder(const char *folder, Arena *arena);
 // Makes file->vocabulary from the folder, the chat template included; its files become parts of
 // `file`. False with a message when there is none or it is not understood.
 bool tokenizer_read_folder(const char *folder, ModelFile *file, Arena *arena, Diag *diag);

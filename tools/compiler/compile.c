@@ -1,6 +1,6 @@
 // What to read is decided by what the first operand looks like: NAME.lua is a model script; a
-// folder, a GGUF, safetensors or llama2.c file (or shape:…) is a model, whose script is found in the
-// registry by its architecture; anything else is graph text. The registry: $GRAPHC_MODELS, then
+// folder, a GGUF, safetensors or llama2.c file (or shape:…) is a model, whose script is found in
+// the registry by its architecture; anything else is graph text. The registry: $GRAPHC_MODELS, then
 // beside the program (examples/models of a checkout, share/graphc/models of an installation).
 #include "tools/compiler/compile.h"
 
@@ -23,11 +23,11 @@ static bool is_model_path(const char *path)
 {
     struct stat status;
     char magic[4] = {0};
-    static const char *const endings[] = {".gguf", ".safetensors", ".bin", ".json", ".model"};
+    static const char *const suffixes[] = {".gguf", ".safetensors", ".bin", ".json", ".model"};
     if (strncmp(path, "shape:", 6) == 0 || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
         return true;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (has_suffix(path, endings[i]))
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (has_suffix(path, suffixes[i]))
             return true;
     FILE *file = fopen(path, "rb");
     bool gguf = file && fread(magic, 1, sizeof magic, file) == sizeof magic &&
@@ -86,10 +86,11 @@ static bool find_script(Compile *compile, Diag *diag)
         }
         text_print(&searched, " %s", path);
     }
-    diag_fail(
-        diag, (Where){compile->file->path, 0, 0},
-        "no model script for architecture \"%s\"; write %s.lua (see examples/models) in one of:%s",
-        architecture, architecture, searched.length ? searched.bytes : " $GRAPHC_MODELS");
+    diag_fail(diag, (Where){compile->file->path, 0, 0},
+              "no model script for architecture \"%s\"; write %s.lua (see "
+              "examples/models/README.md) in one "
+              "of:%s",
+              architecture, architecture, searched.length ? searched.bytes : " $GRAPHC_MODELS");
     text_free(&searched);
     return false;
 }
@@ -316,8 +317,8 @@ Plan *compile_plan(Compile *compile, Diag *diag)
                           .weights_in =
                               strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
                           .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
-        .settings = file->settings,
-        .setting_count = (uint32_t)file->setting_count,
+                          .settings = file->settings,
+                          .setting_count = (uint32_t)file->setting_count,
                           .find_tensor = find_tensor,
                           .context = compile->file};
     return lower_module(compile->module, &source, &compile->arena, diag);
