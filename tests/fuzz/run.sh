@@ -65,6 +65,19 @@ seed_sentencepiece_model() {
     find "$DATA" -size -200k -name '*.model' -exec cp -t "$1" {} + 2>/dev/null || true
 }
 
+seed_template() {
+    local number=0 file
+    cp -t "$1" "$DATA"/templates/*.jinja 2>/dev/null ||
+        echo "skip: fuzz: seeds of template need DATA ($DATA)"
+    while IFS= read -r file; do
+        number=$((number + 1))
+        printf '%s' "$file" >"$1/language.$number"
+    done < <(sed -nE 's/^\{"template": "([^"\\]*)".*/\1/p' tests/unit/templates/language.jsonl)
+    for file in "$DATA"/malformed/JSONTestSuite/test_parsing/*.json; do
+        [ ! -e "$file" ] || { printf '\0' && cat "$file"; } >"$1/${file##*/}"
+    done
+}
+
 mkdir -p "$folder/crashes"
 for source in tests/fuzz/fuzz_*.c; do
     program=${source%.c} name=${source##*fuzz_}

@@ -184,11 +184,155 @@ START_TEST(real_templates)
 }
 END_TEST
 
+// Templates that would take all time, memory or stack; and how far into the message to look.
+static const struct {
+    const char *source, *message;
+} hostile[] = {
+    {"{% for a in range(100000) %}\n{% for b in range(100000) %}{% endfor %}{% endfor %}",
+     "t:2: error: instruction limit passed"},
+    {"{{ 'a' * 1000000000 }}", "t:1: error: memory limit passed"},
+    {"{{ [1] * 1000000000 }}", "t:1: error: memory limit passed"},
+    {"\n{% set ns = namespace(s='a') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}"
+     "{% endfor %}",
+     "t:2: error: memory limit passed"},
+    {"{{ ('a' * 1000000).replace('', 'b' * 1000) }}", "t:1: error: memory limit passed"},
+    {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "t:1: error: macros call each other too"},
+    {"{{ range(1000000000) }}", "t:1: error: Range too big."},
+    {"{% set ns = namespace() %}{% set ns.ns = ns %}{{ ns }}", "t:1: error: stack overflow"},
+    {"{{ 'a'.center(100000000000) }}", "t:1: error: resulting string too large"},
+    {"{{ strftime_now('%999999999d') }}", "t:1: error: a format of time gives too long a text"},
+    {"{{ '%999999999d' % 1 }}", "t:1: error: the format %999999999d is not supported"},
+    {"{{ 2 ** 10000 }}", "t:1: error: an integer of more than 64 bits"},
+    {"a\xff", "t:1: error: the template is not valid UTF-8"},
+    {"{% include 'a' %}", "t:1: error: the tag 'include' is not supported"},
+    {"{{ 'a'|random }}", "t:1: error: the filter 'random' is not supported"},
+    {"{{ 'a'.encode() }}", "t:1: error: 'encode' of 'str' is not supported"},
+};
+
+static void check_hostile(const char *source, const char *message)
+{
+    Text out = {0};
+    Diag diag = {0};
+    ChatTemplate *chat = chat_template_new("t", source, strlen(source), &diag);
+    ck_assert(!render(chat, "{}", &out, &diag));
+    ck_assert_msg(strncmp(diag.message, message, strlen(message)) == 0, "%s", diag.message);
+    ck_assert_uint_eq(out.length, 0);
+    chat_template_free(chat);
+    text_free(&out);
+}
+
+START_TEST(hostile_templates_end_with_an_error)
+{
+    check_hostile(hostile[_i].source, hostile[_i].message);
+}
+END_TEST
+
+static const struct {
+    const char *open, *close;
+} nesting[] = {
+    {"(", ")"},   {"[", "]"},           {"{1:", "}"}, {"-", ""},
+    {"not ", ""}, {"1 if 1 else ", ""}, {"a[", "]"},  {"a(", ")"},
+};
+
+START_TEST(nesting_has_a_limit)
+{
+    Text source = {0};
+    text_print(&source, "{{ ");
+    for (int i = 0; i < 20000; i++)
+        text_print(&source, "%s", nesting[_i].open);
+    text_print(&source, "1");
+    for (int i = 0; i < 20000; i++)
+        text_print(&source, "%s", nesting[_i].close);
+    text_print(&source, " }}");
+    check_hostile(source.bytes, "t:1: error: nested too deeply");
+    text_free(&source);
+}
+END_TEST
+
+START_TEST(a_limit_is_not_for_ever)
+{
+    static const char source[] = "{{ 'abc' * n }}";
+    Text out = {0};
+    Diag diag = {0}, none = {0};
+    ChatTemplate *chat = chat_template_new("t", source, strlen(source), &none);
+    ck_assert(!render(chat, "{\"n\": 1000000000}", &out, &diag));
+    ck_assert_msg(render(chat, "{\"n\": 2}", &out, &none), "%s", none.message);
+    ck_assert_str_eq(out.bytes, "abcabc");
+    chat_template_free(chat);
+    text_free(&out);
+}
+END_TEST
+
+static const struct {
+    const char *variables, *message;
+} bad_json[] = {
+    {"[]", "t: error: the variables are not a JSON object (line 1 of the JSON)"},
+    {"{", "t: error: '\"' was expected (line 1 of the JSON)"},
+    {"{\"a\":\n01}", "t: error: '}' was expected (line 2 of the JSON)"},
+    {"{\"a\": \"\\ud800\"}", "t: error: half of a surrogate pair (line 1 of the JSON)"},
+    {"{\"a\": 99999999999999999999}",
+     "t: error: an integer of more than 64 bits (line 1 of the JSON)"},
+    {"{\"a\": \"\xff\"}", "t: error: the JSON is not valid UTF-8 (line 1 of the JSON)"},
+    {"{} x", "t: error: something follows the value (line 1 of the JSON)"},
+    {"{\"a\": \"\n\"}", "t: error: a control character in a string (line 1 of the JSON)"},
+};
+
+START_TEST(bad_json_is_refused)
+{
+    Text out = {0};
+    Diag diag = {0};
+    ChatTemplate *chat = chat_template_new("t", "x", 1, &diag);
+    ck_assert(!render(chat, bad_json[_i].variables, &out, &diag));
+    ck_assert_str_eq(diag.message, bad_json[_i].message);
+    chat_template_free(chat);
+    text_free(&out);
+}
+END_TEST
+
+// Which files of a folder of JSON tests are taken: y_ all, n_ none.
+START_TEST(json_suite)
+{
+    const char *data = getenv("DATA") ? getenv("DATA") : "../shared/data";
+    char pattern[1024];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/malformed/JSONTestSuite/test_parsing/[ny]_*.json", data);
+    if (glob(pattern, 0, NULL, &found) != 0) {
+        printf("skip: json_suite: needs DATA (%s)\n", pattern);
+        return;
+    }
+    Diag none = {0};
+    ChatTemplate *chat = chat_template_new("t", "x", 1, &none);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *name = strrchr(found.gl_pathv[i], '/') + 1;
+        // Its NUL would end the text, which is given as a string.
+        if (strcmp(name, "n_multidigit_number_then_00.json") == 0)
+            continue;
+        char *value = read_file(found.gl_pathv[i]);
+        Text text = {0}, out = {0};
+        Diag diag = {0};
+        text_print(&text, "{\"v\": %s\n}", value);
+        bool good = render(chat, text.bytes, &out, &diag);
+        ck_assert_msg(good == (*name == 'y'), "%s: %s", name, diag.message);
+        text_free(&text);
+        text_free(&out);
+        free(value);
+    }
+    chat_template_free(chat);
+    globfree(&found);
+}
+END_TEST
+
 int main(void)
 {
     setenv("TZ", "UTC", 1);
     TCase *cases = tcase_create("templates");
     tcase_add_test(cases, language);
     tcase_add_test(cases, real_templates);
+    tcase_add_loop_test(cases, hostile_templates_end_with_an_error, 0,
+                        sizeof hostile / sizeof *hostile);
+    tcase_add_loop_test(cases, nesting_has_a_limit, 0, sizeof nesting / sizeof *nesting);
+    tcase_add_test(cases, a_limit_is_not_for_ever);
+    tcase_add_loop_test(cases, bad_json_is_refused, 0, sizeof bad_json / sizeof *bad_json);
+    tcase_add_test(cases, json_suite);
     return run_cases("chat_template", cases);
 }

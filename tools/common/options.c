@@ -98,7 +98,8 @@ static bool take_option(Program program, char **argv, int argc, int *index, Opti
                         Diag *diag)
 {
     const char *given = argv[*index], *value = NULL;
-    const OptionRow *row = given[1] == '-' ? NULL : find_long(program, given + 1, strlen(given + 1));
+    const OptionRow *row =
+        given[1] == '-' ? NULL : find_long(program, given + 1, strlen(given + 1));
     if (row) {
         value = NULL;
     } else if (given[1] == '-') {
@@ -154,9 +155,11 @@ bool options_set(Program program, const char *group, const char *name, const cha
 {
     const OptionRow *row = find_long(program, name, strlen(name));
     if (!row || strcmp(row->group, group) != 0 || (row->kind == KIND_FLAG) != !*value)
-        return diag_fail(diag, (Where){0}, row && strcmp(row->group, group) == 0
-                                               ? (*value ? "%s takes no value" : "%s wants a value")
-                                               : "%s cannot be set here", name);
+        return diag_fail(diag, (Where){0},
+                         row && strcmp(row->group, group) == 0
+                             ? (*value ? "%s takes no value" : "%s wants a value")
+                             : "%s cannot be set here",
+                         name);
     return set_value(row, name, value, options, diag);
 }
 

@@ -211,7 +211,8 @@ static bool open_chat(Chat *chat, Run *run, Diag *diag)
     chat->options = *run->options;
     chat->run.options = &chat->options;
     chat->colours = wants_colours();
-    if (!run_need_tokenizer(run, diag) || !conversation_open(&chat->conversation, &chat->run, diag) ||
+    if (!run_need_tokenizer(run, diag) ||
+        !conversation_open(&chat->conversation, &chat->run, diag) ||
         !reply_open(&chat->reply, &chat->run, chat->conversation.turn_end, diag))
         return false;
     signal(SIGINT, SIG_DFL);

@@ -34,15 +34,16 @@ static void reset(Chat *chat, char *argument, Diag *diag)
 
 static bool need_argument(const char *argument, const char *what, Diag *diag)
 {
-    return *argument || diag_fail(diag, (Where){0}, "%s is missing; /help lists the commands", what);
+    return *argument ||
+           diag_fail(diag, (Where){0}, "%s is missing; /help lists the commands", what);
 }
 
 static void save(Chat *chat, char *argument, Diag *diag)
 {
     if (need_argument(argument, "the file's name", diag) &&
         conversation_save(&chat->conversation, argument, diag))
-        chat_note(chat, "%d messages written to %s", cJSON_GetArraySize(chat->conversation.messages),
-                  argument);
+        chat_note(chat, "%d messages written to %s",
+                  cJSON_GetArraySize(chat->conversation.messages), argument);
 }
 
 static void load(Chat *chat, char *argument, Diag *diag)
@@ -106,8 +107,9 @@ static void show_help(Chat *chat, char *argument, Diag *diag)
     for (int i = 0; i < COMMAND_COUNT; i++)
         chat_note(chat, "  %-8s %-11s %-11s %s", commands[i].name, commands[i].argument,
                   commands[i].aliases, commands[i].help);
-    chat_note(chat, "A text of several lines stands between \"\"\" and \"\"\". Ctrl-C stops a reply; "
-                    "a second one leaves.");
+    chat_note(chat,
+              "A text of several lines stands between \"\"\" and \"\"\". Ctrl-C stops a reply; "
+              "a second one leaves.");
 }
 
 // Whether the word is the command's name or one of its aliases.

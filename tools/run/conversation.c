@@ -12,6 +12,15 @@ static bool fail_memory(Diag *diag)
     return diag_fail(diag, (Where){0}, "out of memory");
 }
 
+// A file of JSON, which can be given on as a string.
+static bool read_json_file(const char *path, Text *out, Diag *diag)
+{
+    if (!prompt_read_file(path, out, diag))
+        return false;
+    return strlen(out->bytes) == out->length ||
+           diag_fail(diag, (Where){path, 0, 0}, "not JSON: it holds a NUL byte");
+}
+
 // --- the template
 
 static bool open_chatml(Conversation *conversation, Diag *diag)
@@ -40,8 +49,7 @@ static bool open_template(Conversation *conversation, Diag *diag)
     if (wanted)
         return open_template_file(conversation, wanted, diag);
     if (own && *own) {
-        conversation->chat =
-            chat_template_new("the model's chat template", own, strlen(own), diag);
+        conversation->chat = chat_template_new("the model's chat template", own, strlen(own), diag);
         return conversation->chat != NULL;
     }
     fprintf(stderr, "note: the model has no chat template; ChatML stands in for it "
@@ -113,7 +121,7 @@ bool conversation_load(Conversation *conversation, const char *path, Diag *diag)
 {
     Text text = {0};
     cJSON *messages = NULL;
-    if (prompt_read_file(path, &text, diag)) {
+    if (read_json_file(path, &text, diag)) {
         messages = cJSON_ParseWithOpts(text.bytes, NULL, true);
         if (!messages)
             diag_fail(diag, (Where){path, 0, 0}, "not JSON");
@@ -184,8 +192,8 @@ bool conversation_tokens(const Conversation *conversation, const Text *text, Tok
     const Vocabulary *vocabulary = &run->plan->vocabulary;
     Text bos = {0};
     append_piece(vocabulary, vocabulary->bos, &bos);
-    bool has_bos = bos.length && text->length >= bos.length &&
-                   memcmp(text->bytes, bos.bytes, bos.length) == 0;
+    bool has_bos =
+        bos.length && text->length >= bos.length && memcmp(text->bytes, bos.bytes, bos.length) == 0;
     text_free(&bos);
     if (vocabulary->add_bos && vocabulary->bos >= 0 && !has_bos && !run->options->no_bos &&
         !token_list_push(out, vocabulary->bos, diag))
@@ -203,7 +211,7 @@ bool conversation_open(Conversation *conversation, const Run *run, Diag *diag)
     conversation->messages = cJSON_CreateArray();
     if (!conversation->messages)
         return fail_memory(diag);
-    if (options->tools && !prompt_read_file(options->tools, &conversation->tools, diag))
+    if (options->tools && !read_json_file(options->tools, &conversation->tools, diag))
         return false;
     return open_template(conversation, diag) &&
            (!options->system || conversation_set_system(conversation, options->system, diag));
@@ -222,7 +230,7 @@ int run_apply(Run *run, Diag *diag)
     Text messages = {0}, out = {0};
     // The file's own text, since a JSON library would not keep 1.0 apart from 1.
     bool good = conversation_open(&conversation, run, diag) &&
-                prompt_read_file(run->options->apply_template, &messages, diag) &&
+                read_json_file(run->options->apply_template, &messages, diag) &&
                 render(&conversation, messages.bytes, &out, diag);
     if (good)
         fwrite(out.bytes ? out.bytes : "", 1, out.length, stdout);

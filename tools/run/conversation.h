@@ -15,8 +15,8 @@ typedef struct Conversation {
     const char *turn_end; // what ends a turn where no token of the model says so, else NULL
 } Conversation;
 
-// The template of the options or the model, or ChatML with a note on stderr; the system's message if
-// there is one. Close after a failure too.
+// The template of the options or the model, or ChatML with a note on stderr; the system's message
+// if there is one. Close after a failure too.
 bool conversation_open(Conversation *conversation, const Run *run, Diag *diag);
 void conversation_close(Conversation *conversation);
 

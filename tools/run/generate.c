@@ -74,8 +74,8 @@ static void print_figures(const Generation *generation)
     fprintf(stderr,
             "load %.0f ms; prompt %" PRId64 " tokens, %.0f tok/s; generated %" PRId64
             " tokens, %.0f tok/s; memory %.0f MiB\n",
-            figures.load_ms, generation->prompt.count, figures.prompt_rate, generation->reply.ids.count,
-            figures.reply_rate, figures.memory_mib);
+            figures.load_ms, generation->prompt.count, figures.prompt_rate,
+            generation->reply.ids.count, figures.reply_rate, figures.memory_mib);
 }
 
 static void print_json(const Generation *generation)
@@ -100,7 +100,8 @@ static void print_json(const Generation *generation)
     text_free(&out);
 }
 
-// The tokens that -p, -f, --ids or stdin give, as one turn of a conversation where that is asked for.
+// The tokens that -p, -f, --ids or stdin give, as one turn of a conversation where that is asked
+// for.
 static bool read_prompt(Generation *generation, Diag *diag)
 {
     Run *run = generation->run;
@@ -109,12 +110,11 @@ static bool read_prompt(Generation *generation, Diag *diag)
                              &generation->prompt_text, diag);
     Conversation conversation = {0};
     Text text = {0};
-    bool good = prompt_read(run->options, &text, diag) &&
-                conversation_open(&conversation, run, diag) &&
-                conversation_add(&conversation, "user", text.bytes, diag) &&
-                conversation_render(&conversation, &generation->prompt_text, diag) &&
-                conversation_tokens(&conversation, &generation->prompt_text, &generation->prompt,
-                                    diag);
+    bool good =
+        prompt_read(run->options, &text, diag) && conversation_open(&conversation, run, diag) &&
+        conversation_add(&conversation, "user", text.bytes, diag) &&
+        conversation_render(&conversation, &generation->prompt_text, diag) &&
+        conversation_tokens(&conversation, &generation->prompt_text, &generation->prompt, diag);
     generation->turn_end = conversation.turn_end;
     conversation_close(&conversation);
     text_free(&text);

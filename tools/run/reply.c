@@ -76,8 +76,8 @@ static bool show_token(Reply *reply, int32_t id)
 {
     if (reply->options->print_ids) {
         char number[16];
-        int length = snprintf(number, sizeof number, "%s%" PRId32,
-                              reply->ids.count > 1 ? " " : "", id);
+        int length =
+            snprintf(number, sizeof number, "%s%" PRId32, reply->ids.count > 1 ? " " : "", id);
         reply_show(reply, number, (size_t)length);
         return false;
     }
@@ -88,8 +88,7 @@ static bool show_token(Reply *reply, int32_t id)
 static int32_t draw_token(Reply *reply, Diag *diag)
 {
     int64_t count = reply->run->plan->info.vocabulary_size;
-    memcpy(reply->logits, session_logits(reply->session, 0),
-           (size_t)count * sizeof *reply->logits);
+    memcpy(reply->logits, session_logits(reply->session, 0), (size_t)count * sizeof *reply->logits);
     int32_t id = sampler_draw(reply->sampler, reply->logits);
     if (id < 0)
         diag_fail(diag, (Where){0}, "no token can be chosen: the logits are not numbers");
@@ -120,8 +119,8 @@ bool reply_make(Reply *reply, Diag *diag)
             reply->pending.length = 0;
             break;
         }
-        bool full = session_length(reply->session, reply->sequence) ==
-                    session_context(reply->session);
+        bool full =
+            session_length(reply->session, reply->sequence) == session_context(reply->session);
         if (full)
             reply->finish = "context";
         if (full || reply->ids.count == limit)

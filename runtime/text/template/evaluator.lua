@@ -1,12 +1,11 @@
 -- Runs a tree: statements append text to `out`, expressions give values.
 --
--- A scope is {names, parent}. Loops, macros, `with`, captured blocks have their own; `if` has not. A
--- macro sees the scope that it was written in as it is when the macro is called.
-local values, strings = jinja.values, jinja.strings
-local fail, none = values.fail, values.none
+-- A scope is {names, parent}. Loops, macros, `with`, captured blocks have their own; `if` has not.
+-- A macro sees the scope that it was written in as it is when the macro is called.
+local values = jinja.values
+local fail = values.fail
 
 local CALLS_MAX = 150 -- of macros inside macros; Python's recursion ends at about 200 of them
-local RANGE_MAX = 100000
 
 local evaluate, run_body
 local evaluators, statements = {}, {}
@@ -41,81 +40,6 @@ local function assign(target, value, scope)
         fail("%d values to unpack, expected %d", #items, #target.items)
     end
     for i, inner in ipairs(target.items) do assign(inner, items[i], scope) end
-end
-
--- --- operators
-
-local function repeat_value(value, count)
-    if type(value) == "string" then return value:rep(count) end
-    local items = {kind = value.kind}
-    for _ = 1, count do table.move(value, 1, #value, #items + 1, items) end
-    return items
-end
-
-local function is_repeatable(value)
-    local kind = values.kind(value)
-    return kind == "string" or kind == "list" or kind == "tuple"
-end
-
-local function check_divisor(b)
-    if b == 0 then fail("division by zero") end
-    return b
-end
-
-local arithmetic = {
-    ["+"] = values.add,
-    ["-"] = values.subtract,
-    ["*"] = values.multiply,
-    ["/"] = function(a, b) return a / check_divisor(b) end,
-    ["//"] = function(a, b) return a // check_divisor(b) end,
-    ["%"] = function(a, b) return a % check_divisor(b) end,
-    ["**"] = values.power,
-}
-
-local function join_sequences(a, b)
-    local items = table.move(a, 1, #a, 1, {kind = a.kind})
-    return table.move(b, 1, #b, #items + 1, items)
-end
-
--- nil where the operator does not take these.
-local function binary_of_others(operator, a, b)
-    local kind = values.kind(a)
-    if operator == "+" and kind == values.kind(b) then
-        if kind == "string" then return a .. b end
-        if kind == "list" or kind == "tuple" then return join_sequences(a, b) end
-    elseif operator == "*" then
-        if is_repeatable(b) then a, b = b, a end
-        local count = values.number_of(b)
-        if is_repeatable(a) and math.type(count) == "integer" then return repeat_value(a, count) end
-    elseif operator == "%" and kind == "string" then
-        return strings.format(a, values.kind(b) == "tuple" and b or {b})
-    end
-end
-
-function jinja.binary(operator, a, b)
-    local x, y = values.number_of(a), values.number_of(b)
-    if x and y then return arithmetic[operator](x, y) end
-    local result = binary_of_others(operator, a, b)
-    if result ~= nil then return result end
-    values.check_defined(a)
-    values.check_defined(b)
-    fail("unsupported operand type(s) for %s: '%s' and '%s'", operator, values.type_name(a),
-        values.type_name(b))
-end
-
-local comparisons = {
-    ["=="] = function(a, b) return values.equal(a, b) end,
-    ["!="] = function(a, b) return not values.equal(a, b) end,
-    ["<"] = function(a, b) return values.less(a, b, "<") end,
-    [">"] = function(a, b) return values.less(b, a, ">") end,
-    ["<="] = function(a, b) return values.less(a, b, "<=") or values.equal(a, b) end,
-    [">="] = function(a, b) return values.less(b, a, ">=") or values.equal(a, b) end,
-    ["in"] = function(a, b) return values.contains(b, a) end,
-    ["not in"] = function(a, b) return not values.contains(b, a) end,
-}
-
-function jinja.compare(operator, a, b)
-    return comparisons[operator](a, b)
 end
 
 -- --- expressions
@@ -268,8 +192,8 @@ end
 function evaluators.condition(node, scope)
     if values.is_true(evaluate(node.test, scope)) then return evaluate(node.yes, scope) end
     if node.no then return evaluate(node.no, scope) end
-    return values.undefined("the inline if-expression evaluated to false and no else section was " ..
-        "defined.")
+    return values.undefined("the inline if-expression evaluated to false and no else section " ..
+        "was defined.")
 end
 
 -- --- statements: return "break" or "continue" where a loop is left
@@ -419,7 +343,9 @@ statements["for"] = function(node, scope, out)
         assign(node.target, item, inner)
         if run_body(node.body, inner, out) == "break" then break end
     end
-    if #items == 0 and node.otherwise then return run_body(node.otherwise, new_scope(scope), out) end
+    if #items == 0 and node.otherwise then
+        return run_body(node.otherwise, new_scope(scope), out)
+    end
 end
 
 -- --- macros
@@ -494,70 +420,11 @@ function statements.call_block(node, scope, out)
     out[#out + 1] = values.text(call(callee, positional, named))
 end
 
--- --- functions
-
-local function range(first, stop, step)
-    if first == nil then fail("range expected at least 1 argument") end
-    if stop == nil then first, stop = 0, first end
-    step = step == nil and 1 or values.check_integer(step, "range")
-    first, stop = values.check_integer(first, "range"), values.check_integer(stop, "range")
-    if step == 0 then fail("range() arg 3 must not be zero") end
-    if ((stop + 0.0) - first) / step > RANGE_MAX then
-        fail("Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).", RANGE_MAX)
-    end
-    local items = {kind = "range", first = first, stop = stop, step = step}
-    for value = first, stop - (step > 0 and 1 or -1), step do items[#items + 1] = value end
-    return items
-end
-
--- dict() and namespace(): a dict, pairs or nothing, then names.
-local function collect(what, positional, named)
-    local dict = values.dict()
-    if #positional > 1 then fail("%s expected at most 1 argument", what) end
-    local first = positional[1]
-    if values.kind(first) == "dict" then first = values.dict_items(first) end
-    for _, pair in ipairs(first ~= nil and values.elements(first) or {}) do
-        pair = values.elements(pair)
-        if #pair ~= 2 then fail("%s wants pairs", what) end
-        values.dict_set(dict, pair[1], pair[2])
-    end
-    for _, argument in ipairs(named) do values.dict_set(dict, argument.name, argument.value) end
-    return dict
-end
-
-local functions = {
-    range = {{"1", "2", "3"}, range},
-    raise_exception = {{"message"}, function(message)
-        fail("%s", message == nil and "" or values.text(message))
-    end},
-    strftime_now = {{"format"}, function(format)
-        return format_time(jinja.check_text(format, "strftime_now"))
-    end},
-}
-local free_functions = {
-    dict = function(positional, named) return collect("dict", positional, named) end,
-    namespace = function(positional, named)
-        return {kind = "namespace", attributes = collect("namespace", positional, named)}
-    end,
-}
-for _, name in ipairs {"lipsum", "cycler", "joiner"} do
-    free_functions[name] = function() fail("the function '%s' is not supported", name) end
-end
-
-local function global_scope()
-    local scope = new_scope(nil)
-    for name, row in pairs(functions) do
-        scope.names[name] = {kind = "function", name = name, parameters = row[1], call = row[2]}
-    end
-    for name, function_ in pairs(free_functions) do
-        scope.names[name] = {kind = "function", name = name, free = true, call = function_}
-    end
-    return scope
-end
+-- --- the whole
 
 -- Variables: a dict.
 function jinja.run(tree, variables)
-    local scope = new_scope(global_scope())
+    local scope = new_scope(jinja.global_scope())
     for i, name in ipairs(variables.keys) do scope.names[name] = variables.values[i] end
     calls = 0
     return capture(tree, new_scope(scope))

@@ -1,4 +1,5 @@
--- Filters: {parameters, call(value, …)}. What Jinja has and templates do not use is refused by name.
+-- Filters: {parameters, call(value, …)}. What Jinja has and templates do not use is refused by
+-- name.
 local values, strings, json = jinja.values, jinja.strings, jinja.json
 local fail, none = values.fail, values.none
 local filters = {}
@@ -23,6 +24,7 @@ end
 local function call_named(kind, name, value, positional, named)
     local known = (kind == "filter" and filters or jinja.tests)[name]
     if not known then fail("No %s named %s.", kind, values.repr(name)) end
+    if known.free then return known.call(value, positional, named) end
     return known[2](value, jinja.bind(kind .. " '" .. name .. "'", known[1], positional, named))
 end
 
@@ -164,7 +166,9 @@ filters.int = {{"default", "base"}, function(value, default, base)
     if default == nil then default = 0 end
     if base ~= nil and base ~= 10 then
         if type(value) ~= "string" then return truncate(values.number_of(value) or default) end
-        return tonumber(strings.strip(value), values.check_integer(base, "int")) or default
+        base = values.check_integer(base, "int")
+        if base < 2 or base > 36 then fail("int() base must be >= 2 and <= 36") end
+        return tonumber(strings.strip(value), base) or default
     end
     values.check_defined(value)
     local number = values.number_of(value) or (type(value) == "string" and parse_number(value))
@@ -459,8 +463,6 @@ filters.select, filters.reject = selector(true, false), selector(false, false)
 filters.selectattr, filters.rejectattr = selector(true, true), selector(false, true)
 
 function jinja.call_filter(name, value, positional, named)
-    local filter = filters[name]
-    if filter and filter.free then return filter.call(value, positional, named) end
     return call_named("filter", name, value, positional, named)
 end
 

@@ -28,7 +28,7 @@ local function take(reader, character)
 end
 
 local function expect(reader, character)
-    if not take(reader, character) then fail_at(reader, "\"" .. character .. "\" was expected") end
+    if not take(reader, character) then fail_at(reader, "'" .. character .. "' was expected") end
 end
 
 local simple_escapes = {['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n",
@@ -74,6 +74,7 @@ local function read_string(reader)
         elseif mark == "\x7f" then
             out[#out + 1] = mark
         else
+            reader.at = stop
             fail_at(reader, "a control character in a string")
         end
     end

@@ -141,7 +141,8 @@ local function take_number(lexer)
     end
     local number = tonumber((word:gsub("_", "")))
     local is_float = word:find("[.eE]") and not word:find("[xX]")
-    if not number or (not is_float and math.type(number) ~= "integer") then
+    local is_long = word:find("^0[xX]") and #word > 17
+    if not number or is_long or (not is_float and math.type(number) ~= "integer") then
         fail(lexer, "%s is no number of 64 bits", word)
     end
     if not is_float and word:find("^0%d*[1-9]") and not word:find("[xX]") then

@@ -1,5 +1,5 @@
--- What C calls. Both functions give a result, or nil, a message and the template's line (0 where the
--- message is not about the template).
+-- What C calls. Both functions give a result, or nil, a message and the template's line (0 where
+-- the message is not about the template).
 local values, json = jinja.values, jinja.json
 
 local function describe(problem)

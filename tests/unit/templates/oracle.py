@@ -8,6 +8,7 @@
 A line of the files is a JSON object whose members are the template's variables.
 """
 import datetime
+import functools
 import json
 import pathlib
 import sys
@@ -31,20 +32,23 @@ def strftime_now(form):
     return datetime.datetime.fromtimestamp(NOW, datetime.timezone.utc).strftime(form)
 
 
-def render(source, variables):
-    """The text, or None and the error: the message of raise_exception, "" for any other."""
+@functools.lru_cache
+def compile_template(source):
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
                                                 extensions=["jinja2.ext.loopcontrols"])
     environment.filters["tojson"] = tojson
     environment.globals.update(raise_exception=raise_exception, strftime_now=strftime_now)
+    return environment.from_string(source)
+
+
+def render(source, variables):
+    """The text, or None and the error: the message of raise_exception, "" for any other."""
     try:
-        text = environment.from_string(source).render(**variables)
+        text = compile_template(source).render(**variables)
         text.encode()
         return text, None
     except Exception as error:
         raised = type(error) is jinja2.exceptions.TemplateError
-        if "-v" in sys.argv:
-            print(repr(error), file=sys.stderr)
         return None, str(error) if raised else ""
 
 
@@ -65,7 +69,6 @@ def fnv1a(data):
 
 
 def main():
-    sys.setrecursionlimit(1000)
     mode, path = sys.argv[1:3]
     if mode == "language":
         for case in read_lines(path):
