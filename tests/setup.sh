@@ -9,7 +9,7 @@
 # where that is possible, else it prints the command and fails.
 set -euo pipefail
 
-install=yes libraries=(lua5.4 libcjson libxxhash)
+install=yes libraries=(lua5.4 libcjson libxxhash libutf8proc)
 case "${1-}" in
 --check) install=no ;;
 check) libraries+=(check) ;;
