@@ -398,8 +398,8 @@ filters.d = filters.default
 
 -- --- map, select, reject
 
--- These take the name and arguments of another filter or test: `free` gets them unbound. A value that
--- is not true (none, 0) has no elements here, and the arguments are not looked at.
+-- These take the name and arguments of another filter or test: `free` gets them unbound. A value
+-- that is not true (none, 0) has no elements here, and the arguments are not looked at.
 local function split_first(positional, what)
     if positional[1] == nil then fail("%s wants a name", what) end
     return positional[1], table.move(positional, 2, #positional, 1, {})
