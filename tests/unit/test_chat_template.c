@@ -328,6 +328,7 @@ int main(void)
 {
     setenv("TZ", "UTC", 1);
     TCase *cases = tcase_create("templates");
+    tcase_set_timeout(cases, 120); // seconds; a state a case, on a machine that may be busy
     tcase_add_test(cases, language);
     tcase_add_test(cases, real_templates);
     tcase_add_loop_test(cases, hostile_templates_end_with_an_error, 0,
