@@ -139,12 +139,35 @@ static bool needs_text_only(const Options *options)
     return options->tokenize || options->detokenize || options->apply_template;
 }
 
+// With a person, and not for one turn.
+static bool is_conversation(const Options *options)
+{
+    return options->chat && !options->prompt && !options->file && !options->ids;
+}
+
+static bool check_chat_options(const Options *options, Diag *diag)
+{
+    bool templated = options->chat || options->system || options->apply_template;
+    if (!templated && (options->chat_template || options->template_variables || options->tools))
+        return diag_fail(diag, (Where){0},
+                         "--chat-template, --chat-template-kwargs and --tools need -i, --sys or "
+                         "--apply-template");
+    if (is_conversation(options) && (options->json || options->echo || options->print_ids))
+        return diag_fail(diag, (Where){0},
+                         "--json, --echo and --print-ids are for one reply: give -p");
+    return true;
+}
+
 static int run_mode(Run *run, Diag *diag)
 {
     const Options *options = run->options;
     bool text_only = needs_text_only(options);
+    if (!check_chat_options(options, diag))
+        return -1;
     if (options->dry_run)
         return run_dry(run, diag);
+    if (options->apply_template)
+        return run_apply(run, diag);
     if (text_only && !run_need_tokenizer(run, diag))
         return -1;
     if (options->tokenize)
@@ -155,9 +178,7 @@ static int run_mode(Run *run, Diag *diag)
         return run_perplexity(run, diag);
     if (options->logits || options->taps.count)
         return run_trace(run, diag);
-    if (options->apply_template)
-        return run_apply(run, diag);
-    if (options->chat && !options->prompt && !options->file)
+    if (is_conversation(options))
         return run_chat(run, diag);
     return run_generate(run, diag);
 }

@@ -62,6 +62,8 @@ refuses "$work/none: error: cannot be read" -p x -i --chat-template "$work/none"
 echo '{}' >"$work/object.json"
 refuses "the messages are not a JSON array" --apply-template "$work/object.json"
 refuses "--ids is no turn" --ids 1,2 -sys x
+refuses "need -i, --sys or --apply-template" -p x --tools "$work/tools.json"
+refuses "are for one reply" -i --json
 printf '[]\0' >"$work/nul.json"
 refuses "NUL byte" --apply-template "$work/nul.json"
 
@@ -96,13 +98,13 @@ same_bytes "kept tokens" "$work/loaded" "$work/kept"
 
 printf '%s\n' "/system Be kind" "Hi" /reset "/save $work/reset.json" /clear "/system" \
     "/save $work/empty.json" "/set temp 0.5" "/set top-k=3" "/set nothing 1" "/set temp x" \
-    "/set greedy" /show /nope "/load $work/none" "/save" "/?" /bye "Hi" |
+    "/set greedy off" "/set greedy maybe" /show /nope "/load $work/none" "/save" "/?" /bye "Hi" |
     "${chat[@]}" >"$work/out" 2>"$work/err" || fail "commands: $(cat "$work/err")"
 [ "$(wc -l <"$work/out")" = 1 ] || fail "something was answered after /bye: $(cat "$work/out")"
 [ "$(tr -d ' \t\n' <"$work/reset.json")" = '[{"role":"system","content":"Bekind"}]' ] ||
     fail "/reset: $(cat "$work/reset.json")"
 [ "$(cat "$work/empty.json")" = "[]" ] || fail "/system alone: $(cat "$work/empty.json")"
-says "/show" "$work/err" "set: --predict 12 --greedy --temp 0.5 --top-k 3"
+says "/show" "$work/err" "set: --predict 12 --temp 0.5 --top-k 3"
 says "/set" "$work/err" "error: nothing cannot be set here"
 says "/set" "$work/err" 'error: temp wants a number, not "x"'
 says "command" "$work/err" "error: there is no command /nope; /help lists them"

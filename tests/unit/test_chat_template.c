@@ -16,18 +16,32 @@ enum { NOW = 1700000000, LINE_BYTES_MAX = 4096 };
 
 static const char folder[] = "tests/unit/templates/";
 
+// NULL if there is none.
 static char *read_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
+    char *bytes = NULL;
+    size_t capacity = 0;
     if (!file)
         return NULL;
-    Text text = {0};
-    char buffer[65536];
-    for (size_t got; (got = fread(buffer, 1, sizeof buffer, file)) > 0;)
-        text_append(&text, buffer, got);
-    text_append(&text, "", 0);
+    // A file without a NUL is one record.
+    if (getdelim(&bytes, &capacity, 0, file) < 0 && bytes)
+        *bytes = 0;
     fclose(file);
-    return text.bytes;
+    return bytes;
+}
+
+// The files of DATA that fit; false, loudly, where there are none.
+static bool find_data(const char *files, glob_t *found)
+{
+    const char *data = getenv("DATA") ? getenv("DATA") : "../shared/data", *ci = getenv("CI");
+    char pattern[1024];
+    snprintf(pattern, sizeof pattern, "%s/%s", data, files);
+    if (glob(pattern, 0, NULL, found) == 0)
+        return true;
+    ck_assert_msg(!ci || strcmp(ci, "true") != 0, "needs DATA (%s)", pattern);
+    printf("skip: chat_template: needs DATA (%s)\n", pattern);
+    return false;
 }
 
 // A file of lines that are JSON objects, each the variables of a template.
@@ -162,16 +176,9 @@ static int real_template(const char *path, const char *name, const char *rows, i
 
 START_TEST(real_templates)
 {
-    const char *data = getenv("DATA") ? getenv("DATA") : "../shared/data";
-    char pattern[1024];
     glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/templates/*.jinja", data);
-    if (glob(pattern, 0, NULL, &found) != 0) {
-        const char *ci = getenv("CI");
-        ck_assert_msg(!ci || strcmp(ci, "true") != 0, "needs DATA (%s)", pattern);
-        printf("skip: real_templates: needs DATA (%s)\n", pattern);
+    if (!find_data("templates/*.jinja", &found))
         return;
-    }
     char *rows = read_lines("expected.txt");
     int bad = 0, count = 0;
     for (size_t i = 0; i < found.gl_pathc; i++)
@@ -292,14 +299,9 @@ END_TEST
 // Which files of a folder of JSON tests are taken: y_ all, n_ none.
 START_TEST(json_suite)
 {
-    const char *data = getenv("DATA") ? getenv("DATA") : "../shared/data";
-    char pattern[1024];
     glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/malformed/JSONTestSuite/test_parsing/[ny]_*.json", data);
-    if (glob(pattern, 0, NULL, &found) != 0) {
-        printf("skip: json_suite: needs DATA (%s)\n", pattern);
+    if (!find_data("malformed/JSONTestSuite/test_parsing/[ny]_*.json", &found))
         return;
-    }
     Diag none = {0};
     ChatTemplate *chat = chat_template_new("t", "x", 1, &none);
     for (size_t i = 0; i < found.gl_pathc; i++) {
@@ -326,6 +328,7 @@ int main(void)
 {
     setenv("TZ", "UTC", 1);
     TCase *cases = tcase_create("templates");
+    tcase_set_timeout(cases, 120); // seconds; a state a case, on a machine that may be busy
     tcase_add_test(cases, language);
     tcase_add_test(cases, real_templates);
     tcase_add_loop_test(cases, hostile_templates_end_with_an_error, 0,

@@ -150,16 +150,25 @@ bool options_parse(Program program, int argc, char **argv, Options *options, Dia
     return true;
 }
 
+static bool set_flag(bool *flag, const char *name, const char *value, Diag *diag)
+{
+    bool off = strcmp(value, "off") == 0;
+    if (*value && !off && strcmp(value, "on") != 0)
+        return diag_fail(diag, (Where){0}, "%s is on or off, not \"%s\"", name, value);
+    *flag = !off;
+    return true;
+}
+
 bool options_set(Program program, const char *group, const char *name, const char *value,
                  Options *options, Diag *diag)
 {
     const OptionRow *row = find_long(program, name, strlen(name));
-    if (!row || strcmp(row->group, group) != 0 || (row->kind == KIND_FLAG) != !*value)
-        return diag_fail(diag, (Where){0},
-                         row && strcmp(row->group, group) == 0
-                             ? (*value ? "%s takes no value" : "%s wants a value")
-                             : "%s cannot be set here",
-                         name);
+    if (!row || strcmp(row->group, group) != 0)
+        return diag_fail(diag, (Where){0}, "%s cannot be set here", name);
+    if (row->kind == KIND_FLAG)
+        return set_flag((bool *)((char *)options + row->offset), name, value, diag);
+    if (!*value)
+        return diag_fail(diag, (Where){0}, "%s wants a value: %s", name, row->argument);
     return set_value(row, name, value, options, diag);
 }
 

@@ -36,8 +36,8 @@ typedef struct Options {
 bool options_parse(Program program, int argc, char **argv, Options *options, Diag *diag);
 // Appends the options that are given, and the operands, as a command line that parses to the same.
 void options_print(Program program, const Options *options, Text *out);
-// Sets one option of a group by its long name; a flag's value is "". The value must outlive
-// options.
+// Sets one option of a group by its long name; a flag's value is on, off or "", which is on. The
+// value must outlive the options.
 bool options_set(Program program, const char *group, const char *name, const char *value,
                  Options *options, Diag *diag);
 // Appends the options of a group that are given.

@@ -2,7 +2,7 @@
 --
 -- A scope is {names, parent}. Loops, macros, `with`, captured blocks have their own; `if` has not.
 -- A macro sees the scope that it was written in as it is when the macro is called.
-local values = jinja.values
+local values, strings = jinja.values, jinja.strings
 local fail = values.fail
 
 local CALLS_MAX = 150 -- of macros inside macros; Python's recursion ends at about 200 of them
@@ -109,12 +109,13 @@ local function call(callee, positional, named)
         values.check_defined(callee)
         fail("'%s' object is not callable", values.type_name(callee))
     end
+    local object, what = callee.object, callee.name .. "()"
+    if callee.free and object ~= nil then return callee.call(object, positional, named) end
     if callee.free then return callee.call(positional, named) end
-    local what = callee.name .. "()"
-    if callee.object == nil then
-        return callee.call(jinja.bind(what, callee.parameters, positional, named))
+    if object ~= nil then
+        return callee.call(object, jinja.bind(what, callee.parameters, positional, named))
     end
-    return callee.call(callee.object, jinja.bind(what, callee.parameters, positional, named))
+    return callee.call(jinja.bind(what, callee.parameters, positional, named))
 end
 
 function evaluators.call(node, scope)
@@ -165,9 +166,27 @@ function evaluators.unary(node, scope)
     return node.operator == "negative" and values.negate(number) or number
 end
 
+local markup_filters = {safe = true, escape = true, e = true}
+
+-- Whether the value is text that counts as HTML: what Jinja adds to it is escaped. That is followed
+-- through the operands of one chain of `+` alone; a variable forgets it.
+local function is_markup(node)
+    if node.markup == nil then
+        local is_sum = node.kind == "binary" and node.operator == "+"
+        node.markup = node.kind == "filter" and markup_filters[node.name] or
+            is_sum and (is_markup(node.left) or is_markup(node.right)) or false
+    end
+    return node.markup
+end
+
 function evaluators.binary(node, scope)
     local left, right = evaluate(node.left, scope), evaluate(node.right, scope)
     at(node)
+    if node.operator == "+" and type(left) == "string" and type(right) == "string" then
+        local left_markup, right_markup = is_markup(node.left), is_markup(node.right)
+        if left_markup and not right_markup then right = strings.escape(right) end
+        if right_markup and not left_markup then left = strings.escape(left) end
+    end
     return jinja.binary(node.operator, left, right)
 end
 

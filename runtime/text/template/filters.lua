@@ -116,9 +116,7 @@ filters.center = {{"width"}, function(value, width)
     return call(text, width == nil and 80 or width)
 end}
 
-local entities = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ["'"] = "&#39;",
-    ['"'] = "&#34;"}
-filters.escape = of_text(function(text) return (text:gsub("[&<>'\"]", entities)) end)
+filters.escape = of_text(strings.escape)
 filters.e = filters.escape
 
 -- Arguments beyond these cannot be told from missing ones.
@@ -167,7 +165,7 @@ filters.int = {{"default", "base"}, function(value, default, base)
     if base ~= nil and base ~= 10 then
         if type(value) ~= "string" then return truncate(values.number_of(value) or default) end
         base = values.check_integer(base, "int")
-        if base < 2 or base > 36 then fail("int() base must be >= 2 and <= 36") end
+        if base < 2 or base > 36 then return default end
         return tonumber(strings.strip(value), base) or default
     end
     values.check_defined(value)
@@ -400,7 +398,8 @@ filters.d = filters.default
 
 -- --- map, select, reject
 
--- These take the name and arguments of another filter or test: `free` gets them unbound.
+-- These take the name and arguments of another filter or test: `free` gets them unbound. A value
+-- that is not true (none, 0) has no elements here, and the arguments are not looked at.
 local function split_first(positional, what)
     if positional[1] == nil then fail("%s wants a name", what) end
     return positional[1], table.move(positional, 2, #positional, 1, {})
@@ -427,6 +426,7 @@ local function map_attribute(value, named)
 end
 
 filters.map = {free = true, call = function(value, positional, named)
+    if not values.is_true(value) then return values.generator {} end
     if #positional == 0 and find_named(named, "attribute") ~= nil then
         return map_attribute(value, named)
     end
@@ -441,6 +441,7 @@ end}
 -- with_attribute: the first argument is the path of what is tested. Without a test: truth.
 local function selector(wanted, with_attribute)
     return {free = true, call = function(value, positional, named)
+        if not values.is_true(value) then return values.generator {} end
         local parts, out, attribute, name = {}, {}, nil, nil
         if with_attribute then
             attribute, positional = split_first(positional, "selectattr")

@@ -160,6 +160,27 @@ local function is_letter(code) return unicode_category(code):sub(1, 1) == "L" en
 local function is_digit(code) return unicode_category(code) == "Nd" end
 local function is_letter_or_number(code) return unicode_category(code):find("^[LN]") ~= nil end
 
+-- str.format with fields that are empty, a number or a name.
+local function format_fields(text, positional, named)
+    local given, count, numbered = {}, 0, false
+    for i, value in ipairs(positional) do given[i - 1] = value end
+    for _, argument in ipairs(named) do given[argument.name] = argument.value end
+    local formatted = text:gsub("[{}][^{}]*[{}]?", function(part)
+        local field = part:match("^{(.*)}$")
+        if part:sub(1, 2) == "{{" or part:sub(1, 2) == "}}" then return part:sub(2) end
+        if not field then fail("a single brace in the format string") end
+        if not field:find("^[%w_]*$") then fail("the format field {%s} is not supported", field) end
+        local number = math.tointeger(tonumber(field))
+        if number then numbered = true end
+        if field == "" then field, count = count, count + 1 end
+        if numbered and count > 0 then fail("numbered and unnumbered format fields are mixed") end
+        local value = given[number or field]
+        if value == nil then fail("the format field {%s} is given no value", field) end
+        return values.text(value)
+    end)
+    return formatted
+end
+
 local string_methods = {
     split = {{"sep", "maxsplit"}, splitter("split", strings.split_words, strings.split_at)},
     rsplit = {{"sep", "maxsplit"},
@@ -194,6 +215,7 @@ local string_methods = {
     rjust = {{"width", "fillchar"}, padder(all(), nothing)},
     center = {{"width", "fillchar"}, padder(half, rest)},
     zfill = {{"width"}, zero_fill},
+    format = {nil, format_fields},
     isspace = {{}, strings.is_space},
     isalpha = {{}, every(is_letter)},
     isdigit = {{}, every(is_digit)},
@@ -258,7 +280,7 @@ local changing = {
     dict = name_set "clear pop popitem setdefault update",
 }
 local missing = {
-    string = name_set("casefold encode expandtabs format format_map isascii isdecimal " ..
+    string = name_set("casefold encode expandtabs format_map isascii isdecimal " ..
         "isidentifier isnumeric isprintable istitle maketrans rindex swapcase translate"),
     dict = name_set "fromkeys",
     number = name_set("as_integer_ratio bit_count bit_length conjugate denominator from_bytes " ..
@@ -279,7 +301,7 @@ local function find_attribute(object, name)
     local method = methods[kind] and methods[kind][name]
     if method then
         return {kind = "function", name = name, object = object, parameters = method[1],
-            call = method[2]}
+            call = method[2], free = method[1] == nil}
     end
     if kind == "namespace" then return values.dict_get(object.attributes, name) end
     if kind == "loop" then return object.attribute(name) end

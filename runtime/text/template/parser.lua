@@ -206,27 +206,32 @@ local function parse_filters_and_tests(parser, node)
     end
 end
 
+-- What stands between commas up to the closing operator, a comma before that allowed.
+local function parse_items(parser, close, parse_item)
+    while not is_operator(parser, close) do
+        parse_item()
+        if not skip(parser, "operator", ",") then break end
+    end
+    expect(parser, "operator", close)
+end
+
 local function parse_list(parser)
     local node = node_at(parser, "list", {items = {}})
     expect(parser, "operator", "[")
-    while not is_operator(parser, "]") do
+    parse_items(parser, "]", function()
         node.items[#node.items + 1] = parse_expression(parser)
-        if not skip(parser, "operator", ",") then break end
-    end
-    expect(parser, "operator", "]")
+    end)
     return node
 end
 
 local function parse_dict(parser)
     local node = node_at(parser, "dict", {keys = {}, values = {}})
     expect(parser, "operator", "{")
-    while not is_operator(parser, "}") do
+    parse_items(parser, "}", function()
         node.keys[#node.keys + 1] = parse_expression(parser)
         expect(parser, "operator", ":")
         node.values[#node.values + 1] = parse_expression(parser)
-        if not skip(parser, "operator", ",") then break end
-    end
-    expect(parser, "operator", "}")
+    end)
     return node
 end
 

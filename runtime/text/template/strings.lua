@@ -170,6 +170,14 @@ function strings.is_space(text)
     return text ~= "" and skip(text, 1, spaces) > #text
 end
 
+local entities = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ["'"] = "&#39;",
+    ['"'] = "&#34;"}
+
+-- For HTML.
+function strings.escape(text)
+    return (text:gsub("[&<>'\"]", entities))
+end
+
 -- str % values, for the conversions that are the same in C.
 function strings.format(format, arguments)
     local used, out, at = 0, {}, 1
