@@ -1,3 +1,4 @@
+// Base64 with its padding, as JSON and tiktoken files hold it: no line breaks, nothing else.
 #include "frontends/tokenizer/readers.h"
 
 static int digit_value(char digit)

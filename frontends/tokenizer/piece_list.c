@@ -1,3 +1,5 @@
+// Ids come in any order and with holes, but a file of a few bytes must not ask for gigabytes: an id
+// may be at most twice the number of tokens, and some thousands.
 #include "frontends/tokenizer/piece_list.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+// Laying a vocabulary out flat. Pieces are laid as the file spells them, because merges name them
+// so; byte-level ones are decoded when all merges are known, so that the runtime knows no alphabet.
 #include "frontends/tokenizer/vocabulary_maker.h"
 
 #include <inttypes.h>
@@ -159,6 +161,7 @@ void maker_decode_bytes(VocabularyMaker *maker)
     vocabulary->offsets = offsets;
     vocabulary->types = types;
     vocabulary->byte_level = true;
+    vocabulary_build_lookup(vocabulary, maker->arena);
 }
 
 void maker_add_spaces(VocabularyMaker *maker, bool dummy, bool first_only)

@@ -1,3 +1,4 @@
+// Half as much again with each growth; realloc moves large blocks without copying them.
 #include "runtime/text/buffer.h"
 
 #include <stdlib.h>

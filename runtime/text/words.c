@@ -146,10 +146,10 @@ static bool split_characters(Cut *cut, size_t begin, size_t end, size_t *loose)
 
 static bool split_word(Cut *cut, Word word)
 {
-    size_t end = word.begin + word.length, loose = word.begin, at = word.begin;
+    size_t end = word.begin + word.length, loose = word.begin;
     cut->first = cut->to->count;
     cut->after_match = false;
-    while (at < end) {
+    for (size_t at = loose; at < end;) {
         size_t valid = utf8_valid_prefix(cut->text + at, end - at);
         if (valid && !split_characters(cut, at, at + valid, &loose))
             return false;

@@ -3,6 +3,8 @@
 #ifndef TESTS_FUZZ_TOKENIZER_BYTES_H
 #define TESTS_FUZZ_TOKENIZER_BYTES_H
 
+#include "tests/fuzz/bytes_file.h" // first: it asks for more of the headers
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +13,6 @@
 #include "graph/base/text.h"
 #include "runtime/text/text_stream.h"
 #include "runtime/text/tokenizer.h"
-#include "tests/fuzz/bytes_file.h"
 
 // Encodes and decodes; ids are in the vocabulary, and the text that comes back is UTF-8 of any
 // kind.

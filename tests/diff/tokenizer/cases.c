@@ -3,7 +3,7 @@
 //   cases PLAN parse|plain < CASES     each case a u32 length and bytes; for each to stdout the ids
 //                                      (u32 count, i32 each) and the text they decode to (u32
 //                                      length)
-//   cases PLAN bench FILE RUNS         seconds of each run over the whole file, a line each
+//   cases PLAN bench FILE RUNS         seconds of each run over the lines of the file
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,9 +79,13 @@ static int run_bench(const Tokenizer *tokenizer, const char *path, int runs, Dia
     for (int i = 0; i < runs; i++) {
         TokenList ids = {0};
         double began = seconds();
-        if (!text.length || !tokenizer_encode(tokenizer, text.bytes, text.length,
-                                              (EncodeOptions){false, true}, &ids, diag))
-            return fail(diag);
+        for (size_t at = 0, end; at < text.length; at = end) {
+            const char *line_end = memchr(text.bytes + at, '\n', text.length - at);
+            end = line_end ? (size_t)(line_end - text.bytes) + 1 : text.length;
+            if (!tokenizer_encode(tokenizer, text.bytes + at, end - at,
+                                  (EncodeOptions){false, true}, &ids, diag))
+                return fail(diag);
+        }
         printf("%.6f %lld\n", seconds() - began, (long long)ids.count);
         token_list_free(&ids);
     }
