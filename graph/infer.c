@@ -340,12 +340,14 @@ static bool infer_matmul(Inference *in)
             return false;
         columns += rows_of(in, i).constant;
     }
-    if (in->attributes->matmul.epilogue == EPILOGUE_swiglu) {
+    Epilogue epilogue = op_epilogue(in->op, in->attributes);
+    if (epilogue_is_gated(epilogue)) {
         if (in->count != 2)
-            return infer_refuse(in, "epilogue=swiglu takes one weight, not %d", in->count - 1);
+            return infer_refuse(in, "epilogue=%s takes one weight, not %d",
+                                epilogue_names[epilogue], in->count - 1);
         if (columns % (2 * SWIGLU_INTERLEAVE))
-            return infer_refuse(in, "epilogue=swiglu: %lld rows do not divide into pairs of %d",
-                                (long long)columns, SWIGLU_INTERLEAVE);
+            return infer_refuse(in, "epilogue=%s: %lld rows do not divide into pairs of %d",
+                                epilogue_names[epilogue], (long long)columns, SWIGLU_INTERLEAVE);
         columns /= 2;
     }
     return give_post(in, 0, "post", matrix(rows_of(in, 0), columns));

@@ -49,12 +49,12 @@ static bool want_ids(Inference *in, int i, int64_t experts)
 static bool give_experts(Inference *in, int64_t rows, int64_t slots)
 {
     int64_t block = dtype_table[op_post(in->op, in->attributes)].block_elements;
-    if (in->attributes->matmul_experts.epilogue == EPILOGUE_swiglu) {
+    Epilogue epilogue = op_epilogue(in->op, in->attributes);
+    if (epilogue_is_gated(epilogue)) {
         if (rows % (2 * SWIGLU_INTERLEAVE))
-            return infer_refuse(in,
-                                "epilogue=swiglu: %lld rows of an expert do not divide into pairs "
-                                "of %d",
-                                (long long)rows, SWIGLU_INTERLEAVE);
+            return infer_refuse(
+                in, "epilogue=%s: %lld rows of an expert do not divide into pairs of %d",
+                epilogue_names[epilogue], (long long)rows, SWIGLU_INTERLEAVE);
         rows /= 2;
     }
     if (rows % block)

@@ -5,7 +5,7 @@
 //       panels of the unit, in order           (a panel stays in L1 or L2 while all tokens pass)
 //         pieces of k, expanded to f32         (float activations only)
 //           tiles of up to 8 tokens
-//     and at the end of a unit: swiglu, quantise
+//     and at the end of a unit: gates, quantise
 //
 // Bits do not depend on any of these cuts: an output is one chain in ascending k, and where k is
 // cut the f32 chain is stored and loaded, which is exact. A unit whose rows all reach the result
@@ -22,7 +22,7 @@ enum { BLOCK_TOKENS = 256, BLOCK_BYTES = 640 * 1024 };
 typedef struct Job {
     const MatmulBody *body;
     const KernelOperand *x, *result;
-    bool swiglu;
+    Epilogue epilogue;
     DType post;
     float *panel, *packed, *unit; // scratch: expanded panel, transposed x, outputs of a unit
     int64_t token;                // the first of the current block
@@ -49,9 +49,9 @@ static DType call_post(const KernelCall *call)
     return (DType)call->attributes->matmul.post;
 }
 
-static bool call_swiglu(const KernelCall *call)
+static Epilogue call_epilogue(const KernelCall *call)
 {
-    return call->attributes->matmul.epilogue == EPILOGUE_swiglu;
+    return (Epilogue)call->attributes->matmul.epilogue;
 }
 
 int64_t matmul_panel_rows(Layout layout)
@@ -61,21 +61,20 @@ int64_t matmul_panel_rows(Layout layout)
 
 int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post)
 {
-    bool swiglu = epilogue == EPILOGUE_swiglu;
+    bool gated = epilogue_is_gated(epilogue);
     if (post != DTYPE_f32)
-        return dtype_table[post].block_elements * (swiglu ? 2 : 1);
-    return swiglu ? 2 * SWIGLU_INTERLEAVE : matmul_panel_rows(layout);
+        return dtype_table[post].block_elements * (gated ? 2 : 1);
+    return gated ? 2 * SWIGLU_INTERLEAVE : matmul_panel_rows(layout);
 }
 
 static Cut cut_weight(const KernelCall *call, const KernelOperand *weight)
 {
     Cut cut;
     DType post = call_post(call);
-    bool swiglu = call_swiglu(call);
+    bool gated = epilogue_is_gated(call_epilogue(call));
     cut.panel_rows = matmul_panel_rows(weight->layout);
-    cut.unit_rows =
-        matmul_unit_rows(weight->layout, (Epilogue)call->attributes->matmul.epilogue, post);
-    assert(weight->rows % (swiglu ? 2 * SWIGLU_INTERLEAVE : 1) == 0);
+    cut.unit_rows = matmul_unit_rows(weight->layout, call_epilogue(call), post);
+    assert(weight->rows % (gated ? 2 * SWIGLU_INTERLEAVE : 1) == 0);
     assert(post == DTYPE_f32 || weight->rows % cut.unit_rows == 0);
     cut.units = (weight->rows + cut.unit_rows - 1) / cut.unit_rows;
     return cut;
@@ -257,11 +256,12 @@ MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row)
                          least(panel_rows, weight->rows - row), weight->columns};
 }
 
-void matmul_apply_swiglu(const RowsBody *rows, float *row, int64_t outputs)
+void matmul_apply_gates(const RowsBody *rows, Epilogue epilogue, float *row, int64_t outputs)
 {
+    ComputeGated *compute = epilogue == EPILOGUE_geglu ? rows->geglu : rows->swiglu;
     for (int64_t i = 0; i < outputs; i += SWIGLU_INTERLEAVE) {
         const float *gate = row + 2 * i;
-        rows->swiglu(gate, gate + SWIGLU_INTERLEAVE, row + i, SWIGLU_INTERLEAVE);
+        compute(gate, gate + SWIGLU_INTERLEAVE, row + i, SWIGLU_INTERLEAVE);
     }
 }
 
@@ -269,11 +269,11 @@ void matmul_apply_swiglu(const RowsBody *rows, float *row, int64_t outputs)
 static void finish_unit(const Job *job, int64_t unit_rows, int64_t rows, int64_t column)
 {
     const RowsBody *body = job->body->rows;
-    int64_t outputs = job->swiglu ? rows / 2 : rows;
+    int64_t outputs = epilogue_is_gated(job->epilogue) ? rows / 2 : rows;
     for (int64_t t = 0; t < job->tokens.count; t++) {
         float *row = job->unit + t * unit_rows;
-        if (job->swiglu)
-            matmul_apply_swiglu(body, row, outputs);
+        if (epilogue_is_gated(job->epilogue))
+            matmul_apply_gates(body, job->epilogue, row, outputs);
         if (job->post == DTYPE_f32)
             memcpy(operand_row(job->result, job->token + t) + column, row,
                    (size_t)outputs * sizeof *row);
@@ -287,8 +287,9 @@ static void run_unit(const Job *job, const KernelOperand *weight, const Cut *cut
                      int64_t column)
 {
     int64_t begin = unit * cut->unit_rows, end = least(begin + cut->unit_rows, weight->rows);
-    column += job->swiglu ? begin / 2 : begin;
-    bool direct = !job->swiglu && job->post == DTYPE_f32 && end - begin == cut->unit_rows;
+    column += epilogue_is_gated(job->epilogue) ? begin / 2 : begin;
+    bool direct = !epilogue_is_gated(job->epilogue) && job->post == DTYPE_f32 &&
+                  end - begin == cut->unit_rows;
     int64_t stride = direct ? job->result->columns : cut->unit_rows;
     float *out = direct ? (float *)job->result->data + job->token * stride + column : job->unit;
     for (int64_t row = begin; row < end; row += cut->panel_rows) {
@@ -310,7 +311,7 @@ static void run_units(const Job *job, const KernelCall *call, int64_t first, int
         for (int64_t unit = begin; unit < end; unit++)
             run_unit(job, weight, &cut, unit, column);
         before += cut.units;
-        column += job->swiglu ? weight->rows / 2 : weight->rows;
+        column += epilogue_is_gated(job->epilogue) ? weight->rows / 2 : weight->rows;
     }
 }
 
@@ -319,7 +320,7 @@ void matmul_run(const MatmulBody *body, const KernelCall *call, void *scratch, i
 {
     const KernelOperand *x = &call->operands[0];
     Job job = {.body = body, .x = x, .result = &call->results[0]};
-    job.swiglu = call_swiglu(call);
+    job.epilogue = call_epilogue(call);
     job.post = call_post(call);
     job.panel = scratch;
     job.packed = job.panel + panel_scratch(x) / (int64_t)sizeof(float);

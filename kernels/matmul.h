@@ -4,7 +4,7 @@
 //
 // Operands x[T,k] (f32 row-major, or q8/q8k in t1 or t8), w[n_i,k] …; result f32 row-major or, with
 // post, q8/q8k in t1 or t8. A tile of the schedule is a unit of weight rows that never straddles
-// two weights: one panel, or with swiglu 32 rows, or as many rows as make one block of the post
+// two weights: one panel, or with gates 32 rows, or as many rows as make one block of the post
 // type.
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
@@ -62,7 +62,7 @@ typedef struct MatmulBody {
     MatmulTileBody *block[DTYPE_COUNT];      // q8 or q8k tokens, packed panel
     MatmulExpand *expand_block[DTYPE_COUNT]; // for more than one token; NULL: `block` takes all
     MatmulTileBody *expanded[DTYPE_COUNT];   // reads what expand_block writes
-    const RowsBody *rows;                    // swiglu and quantise
+    const RowsBody *rows;                    // gates and quantise
 } MatmulBody;
 
 // Bytes of one block of 256 as expand_block leaves Q6_K: u8 quants [64 quads][16 rows][4],
@@ -89,7 +89,7 @@ int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post);
 // The panel that begins at `row`.
 MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row);
 // 16 gates and 16 ups in turn become 16 outputs each, in place.
-void matmul_apply_swiglu(const RowsBody *rows, float *row, int64_t outputs);
+void matmul_apply_gates(const RowsBody *rows, Epilogue epilogue, float *row, int64_t outputs);
 // As many tokens of k columns as keep their activations in L2, a multiple of MATMUL_TOKENS.
 int64_t matmul_block_tokens(DType dtype, int64_t k);
 // Up to MATMUL_TOKENS rows of floats as one tile. Beyond the last nothing is written nor read.

@@ -5,7 +5,7 @@
 //     their (token, slot) pairs, in blocks, gathered to tiles (once a thread)
 //       units of the expert's rows             <- what threads share out: unit i of every expert
 //         panels of the unit
-//     and at the end of a unit: swiglu, quantise, and each row to where its pair belongs
+//     and at the end of a unit: gates, quantise, and each row to where its pair belongs
 //
 // Bits do not depend on who else chose the expert: an output is one chain in ascending k, as in
 // matmul. The rows of experts follow one another in one matrix, and a panel may hold the end of one
@@ -28,7 +28,7 @@ typedef struct Job {
     const MatmulBody *body;
     const KernelOperand *x, *weight, *ids, *result;
     int64_t k, rows, outputs, unit_rows; // rows and outputs are an expert's
-    bool swiglu;
+    Epilogue epilogue;
     DType post;
     Pick *picks; // scratch, as the following
     void *panel, *packed;
@@ -160,13 +160,13 @@ static int64_t take_picks(const Job *job, int64_t most, int64_t *place)
 static void finish_unit(const Job *job, int64_t begin, int64_t end, int64_t column)
 {
     const RowsBody *body = job->body->rows;
-    int64_t outputs = job->swiglu ? (end - begin) / 2 : end - begin;
+    int64_t outputs = epilogue_is_gated(job->epilogue) ? (end - begin) / 2 : end - begin;
     for (int64_t i = 0; i < job->tokens.count; i++) {
         Pick pick = job->picks[i];
         float *row = job->sums + i * job->unit_rows + begin;
         int64_t at = pick.slot * job->outputs + column;
-        if (job->swiglu)
-            matmul_apply_swiglu(body, row, outputs);
+        if (epilogue_is_gated(job->epilogue))
+            matmul_apply_gates(body, job->epilogue, row, outputs);
         if (job->post == DTYPE_f32)
             memcpy(operand_row(job->result, pick.token) + at, row, (size_t)outputs * sizeof *row);
         else
@@ -188,7 +188,8 @@ static void run_unit(const Job *job, int64_t index)
                          job->unit_rows);
     }
     int64_t first = unit > begin ? unit : begin, last = least(past, end);
-    finish_unit(job, first - unit, last - unit, (first - begin) / (job->swiglu ? 2 : 1));
+    finish_unit(job, first - unit, last - unit,
+                (first - begin) / (epilogue_is_gated(job->epilogue) ? 2 : 1));
 }
 
 void matmul_experts_run(const MatmulBody *body, const KernelCall *call, void *scratch,
@@ -205,10 +206,10 @@ void matmul_experts_run(const MatmulBody *body, const KernelCall *call, void *sc
                .k = operands[1].columns,
                .rows = expert_rows(call),
                .unit_rows = unit_rows(call),
-               .swiglu = call->attributes->matmul_experts.epilogue == EPILOGUE_swiglu,
+               .epilogue = (Epilogue)call->attributes->matmul_experts.epilogue,
                .post = (DType)call->attributes->matmul_experts.post,
                .picks = scratch};
-    job.outputs = job.swiglu ? job.rows / 2 : job.rows;
+    job.outputs = epilogue_is_gated(job.epilogue) ? job.rows / 2 : job.rows;
     job.panel = memory + sizes.picks;
     job.packed = (uint8_t *)job.panel + matmul_panel_scratch(job.x->dtype, job.k);
     job.sums = (float *)(void *)((uint8_t *)job.packed + sizes.packed);

@@ -270,11 +270,9 @@ static const Recipe *half_of(Arena *arena, const Recipe *recipe, int32_t which)
     return recipe_slice(arena, recipe, which * half, (which + 1) * half);
 }
 
-// swiglu(x·g', x·u')  ->  matmul(x, interleave(g, u)) {epilogue=swiglu}: gate and up never reach
-// memory.
-bool rule_swiglu_matmul(PassContext *context, Node *root)
+// Gate and up never reach memory.
+static bool fuse_gates(PassContext *context, RuleId rule, Node *root, Epilogue epilogue)
 {
-    const RuleId rule = RULE_swiglu_matmul;
     Node *matmul;
     const char *reason = gate_up_matmul(root, &matmul);
     if (reason)
@@ -290,16 +288,16 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
                          .target = context->target,
                          .inputs = 1u << matmul->operands[0].value->dtype,
                          .stored = 1u << weight->dtype,
-                         .post = (DType)root->attributes.swiglu.post,
-                         .epilogue = EPILOGUE_swiglu};
+                         .post = op_post(root->op, &root->attributes),
+                         .epilogue = epilogue};
     if (!has_kernel(context, rule, root, &query))
         return false;
     Value *interleaved = rule_weight(
         context, root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
         weight->shape, recipe_interleave(arena, gate, up, SWIGLU_INTERLEAVE));
     Attributes attributes = matmul->attributes;
-    attributes.matmul.epilogue = EPILOGUE_swiglu;
-    attributes.matmul.post = root->attributes.swiglu.post;
+    attributes.matmul.epilogue = epilogue;
+    attributes.matmul.post = (int32_t)op_post(root->op, &root->attributes);
     Value *operands[] = {matmul->operands[0].value, interleaved};
     Node *fused = graph_insert(root->graph, matmul, OP_matmul, 2, operands, &attributes, matmul);
     fused->mark = matmul->mark;
@@ -307,6 +305,18 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
     value_replace_uses(root->results[0], fused->results[0]);
     graph_remove(root);
     return true;
+}
+
+// swiglu(x·g', x·u')  ->  matmul(x, interleave(g, u)) {epilogue=swiglu}
+bool rule_swiglu_matmul(PassContext *context, Node *root)
+{
+    return fuse_gates(context, RULE_swiglu_matmul, root, EPILOGUE_swiglu);
+}
+
+// geglu(x·g', x·u')  ->  matmul(x, interleave(g, u)) {epilogue=geglu}
+bool rule_geglu_matmul(PassContext *context, Node *root)
+{
+    return fuse_gates(context, RULE_geglu_matmul, root, EPILOGUE_geglu);
 }
 
 // Why gate and up are no pair of products that can be one; NULL if they are.

@@ -235,8 +235,8 @@ static bool check_embed(const StepCheck *check)
 {
     const View *w = &check->operands[0];
     const PlanInfo *info = &check->plan->info;
-    bool tokens = is_input(&check->operands[1], INPUT_TOKEN) &&
-                  w->rows.constant >= info->vocabulary_size;
+    bool tokens =
+        is_input(&check->operands[1], INPUT_TOKEN) && w->rows.constant >= info->vocabulary_size;
     bool positions = is_input(&check->operands[1], INPUT_POS) && info->positions > 0 &&
                      w->rows.constant >= info->positions;
     return is_matrix(check, w) && (tokens || positions) &&
@@ -302,7 +302,7 @@ static int64_t outputs_of_rows(const StepCheck *check, int64_t rows)
     Epilogue epilogue = op_epilogue(check->row->op, check->attributes);
     if (post == DTYPE_COUNT || !set_has(check->row->epilogues, (uint32_t)epilogue))
         return 0;
-    int64_t halves = epilogue == EPILOGUE_swiglu ? 2 : 1;
+    int64_t halves = epilogue_is_gated(epilogue) ? 2 : 1;
     int64_t unit = post != DTYPE_f32 ? dtype_table[post].block_elements * halves
                                      : (halves == 2 ? 2 * SWIGLU_INTERLEAVE : 1);
     return rows % unit == 0 ? rows / halves : 0;

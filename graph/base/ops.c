@@ -17,7 +17,7 @@ const OpInfo op_table[OP_COUNT] = {
 #undef OP
 };
 
-const char *const epilogue_names[EPILOGUE_COUNT] = {"none", "swiglu"};
+const char *const epilogue_names[EPILOGUE_COUNT] = {"none", "swiglu", "geglu"};
 const char *const style_names[STYLE_COUNT] = {"norm", "neox"};
 
 Op op_from_name(const char *name)

@@ -24,10 +24,16 @@ enum {
 };
 enum { OPERANDS_MAX = 9, RESULTS_MAX = 2 };
 
-typedef enum Epilogue { EPILOGUE_none, EPILOGUE_swiglu, EPILOGUE_COUNT } Epilogue;
+typedef enum Epilogue { EPILOGUE_none, EPILOGUE_swiglu, EPILOGUE_geglu, EPILOGUE_COUNT } Epilogue;
 typedef enum RopeStyle { STYLE_norm, STYLE_neox, STYLE_COUNT } RopeStyle;
-// Rows of gate and of up in turn in a weight of a matmul with epilogue=swiglu.
+// Rows of gate and of up in turn in a weight of a product with a gated epilogue.
 enum { SWIGLU_INTERLEAVE = 16 };
+
+// Whether gate and up become one output.
+static inline bool epilogue_is_gated(Epilogue epilogue)
+{
+    return epilogue == EPILOGUE_swiglu || epilogue == EPILOGUE_geglu;
+}
 
 // Attribute kinds; all are four bytes wide. dtype, epilogue and style are enums printed by name.
 typedef enum AttributeKind {

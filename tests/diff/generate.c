@@ -335,7 +335,7 @@ static void pattern_feed_forward(Generator *g)
     DType dtype = any_type(g, g->width);
     Value *gate = product(g, h, dtype, size);
     Value *up = product(g, h, in(g, 85) ? dtype : any_type(g, g->width), size);
-    Value *act = in(g, 80) ? ADD(g, swiglu, NULL, gate, up) : ADD(g, geglu, NULL, gate, up);
+    Value *act = in(g, 60) ? ADD(g, swiglu, NULL, gate, up) : ADD(g, geglu, NULL, gate, up);
     if (in(g, 10))
         act = ADD(g, add, NULL, act, up);
     Value *down = product(g, act, any_type(g, size), g->width);
@@ -492,12 +492,13 @@ static void fused_norm(Generator *g)
     put(g, norm(g, ADD(g, matmul, NULL, node->results[1], matrix(g, stored, g->width, g->width))));
 }
 
-static void fused_swiglu(Generator *g)
+static void fused_gates(Generator *g)
 {
     DType stored, down, act = any_activation(g, g->width, &stored);
     int32_t size = in(g, 50) ? 64 : 32;
     DType post = any_activation(g, size, &down);
-    Attributes attributes = {.matmul = {.epilogue = EPILOGUE_swiglu, .post = (int32_t)post}};
+    Epilogue epilogue = in(g, 60) ? EPILOGUE_swiglu : EPILOGUE_geglu;
+    Attributes attributes = {.matmul = {.epilogue = (int32_t)epilogue, .post = (int32_t)post}};
     Value *h = ADD(g, matmul, &attributes, quantised(g, recent(g), act),
                    matrix(g, stored, 2 * size, g->width));
     put(g, norm(g, ADD(g, matmul, NULL, h, matrix(g, down, g->width, size))));
@@ -562,7 +563,7 @@ static const Pattern patterns[] = {
     // at level numeric only
     {fused_matmul, 8, false, true},
     {fused_norm, 8, false, true},
-    {fused_swiglu, 8, false, true},
+    {fused_gates, 8, false, true},
     {fused_attention, 8, true, true},
     {fused_experts, 8, false, true},
 };

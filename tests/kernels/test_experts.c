@@ -73,7 +73,7 @@ static void problem_free(Problem *problem)
 
 static int64_t outputs(const Problem *problem)
 {
-    return problem->epilogue == EPILOGUE_swiglu ? problem->rows / 2 : problem->rows;
+    return epilogue_is_gated(problem->epilogue) ? problem->rows / 2 : problem->rows;
 }
 
 // The floats as activations of a type.
@@ -217,8 +217,9 @@ START_TEST(experts_have_epilogues_and_posts)
         Problem problem = problem_new(_i, &random);
         int32_t unit = problems % 3 ? dtype_table[posts[problems % 3]].block_elements : 16;
         problem.post = posts[problems % 3];
-        problem.epilogue = problems & 1 ? EPILOGUE_swiglu : EPILOGUE_none;
-        problem.rows = unit * random_between(&random, 1, 2) * (problems & 1 ? 2 : 1);
+        problem.epilogue = (Epilogue)(problems / 3 % EPILOGUE_COUNT);
+        problem.rows =
+            unit * random_between(&random, 1, 2) * (epilogue_is_gated(problem.epilogue) ? 2 : 1);
         problem_fill(&problem, (uint64_t)problems * 8);
         check_problem(&problem, &random);
         problem_free(&problem);

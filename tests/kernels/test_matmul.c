@@ -104,7 +104,7 @@ static KernelOperand new_result(const Problem *problem)
 {
     int64_t rows = all_rows(problem);
     return operand_new(problem->post, problem->result_layout, problem->tokens,
-                       problem->epilogue == EPILOGUE_swiglu ? rows / 2 : rows);
+                       epilogue_is_gated(problem->epilogue) ? rows / 2 : rows);
 }
 
 static KernelOperand expect_sums(const Problem *problem)
@@ -128,7 +128,11 @@ static KernelOperand expect_result(const Problem *problem)
             const float *row = (const float *)sums.data + t * sums.columns;
             float *out = (float *)values.data + t * result.columns + i;
             const float *gate = row + i / 16 * 32 + i % 16;
-            *out = problem->epilogue == EPILOGUE_swiglu ? silu_f32(gate[0]) * gate[16] : row[i];
+            switch (problem->epilogue) {
+            case EPILOGUE_swiglu: *out = silu_f32(gate[0]) * gate[16]; break;
+            case EPILOGUE_geglu: *out = gelu_tanh_f32(gate[0]) * gate[16]; break;
+            default: *out = row[i];
+            }
         }
     operand_free(&sums);
     if (problem->post == DTYPE_f32) {
@@ -306,7 +310,7 @@ static void check_epilogue(Types type, Epilogue epilogue, DType post, Random *ra
         problem.result_layout = random_bits(random) & 1 ? LAYOUT_t8 : LAYOUT_t1;
     for (int i = 0; i < 2; i++)
         add_weight(&problem, type.weight,
-                   unit * random_between(random, 1, 3) * (epilogue == EPILOGUE_swiglu ? 2 : 1),
+                   unit * random_between(random, 1, 3) * (epilogue_is_gated(epilogue) ? 2 : 1),
                    (uint64_t)i + 9);
     check_problem(&problem, random);
     problem_free(&problem);
