@@ -235,8 +235,8 @@ static bool check_embed(const StepCheck *check)
 {
     const View *w = &check->operands[0];
     const PlanInfo *info = &check->plan->info;
-    bool tokens = is_input(&check->operands[1], INPUT_TOKEN) &&
-                  w->rows.constant >= info->vocabulary_size;
+    bool tokens =
+        is_input(&check->operands[1], INPUT_TOKEN) && w->rows.constant >= info->vocabulary_size;
     bool positions = is_input(&check->operands[1], INPUT_POS) && info->positions > 0 &&
                      w->rows.constant >= info->positions;
     return is_matrix(check, w) && (tokens || positions) &&

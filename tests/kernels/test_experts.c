@@ -277,7 +277,7 @@ static int64_t rank_of(const float *logits, int64_t experts, int64_t i)
 {
     int64_t rank = 0;
     for (int64_t j = 0; j < experts; j++)
-        rank += logits[j] > logits[i] || (logits[j] == logits[i] && i > j);
+        rank += j < i ? logits[j] >= logits[i] : logits[j] > logits[i];
     return rank;
 }
 
