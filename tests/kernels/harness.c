@@ -232,6 +232,16 @@ void operand_fill_integers(const KernelOperand *operand, uint64_t seed, int32_t 
         ((int32_t *)operand->data)[i] = random_between(&random, least, most);
 }
 
+Layout packed_layout(DType dtype)
+{
+    switch (dtype) {
+    case DTYPE_f32: return LAYOUT_n16k1;
+    case DTYPE_f16: return LAYOUT_n32k1;
+    case DTYPE_bf16: return LAYOUT_n32k2;
+    default: return LAYOUT_n16k4;
+    }
+}
+
 KernelOperand operand_pack(const KernelOperand *plain, Layout layout)
 {
     KernelOperand packed = operand_new(plain->dtype, layout, plain->rows, plain->columns);

@@ -34,6 +34,8 @@ void operand_fill(const KernelOperand *operand, uint64_t seed, Fill fill);
 // i32, each least … most.
 void operand_fill_integers(const KernelOperand *operand, uint64_t seed, int32_t least,
                            int32_t most);
+// The layout in which weights of a type are packed.
+Layout packed_layout(DType dtype);
 // The same matrix, packed.
 KernelOperand operand_pack(const KernelOperand *plain, Layout layout);
 KernelOperand operand_copy(const KernelOperand *operand);

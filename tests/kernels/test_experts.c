@@ -103,16 +103,6 @@ static KernelOperand part_of(const KernelOperand *floats, int64_t begin, int64_t
     return part;
 }
 
-static Layout packed_layout(DType dtype)
-{
-    switch (dtype) {
-    case DTYPE_f32: return LAYOUT_n16k1;
-    case DTYPE_f16: return LAYOUT_n32k1;
-    case DTYPE_bf16: return LAYOUT_n32k2;
-    default: return LAYOUT_n16k4;
-    }
-}
-
 // matmul of all tokens with one expert, by the reference.
 static KernelOperand expert_product(const Problem *problem, int64_t expert, int64_t slot)
 {
@@ -200,7 +190,7 @@ static void check_problem(const Problem *problem, Random *random)
 START_TEST(experts_give_what_matmul_gives)
 {
     Random random = {(uint64_t)_i + 1};
-    for (int problems = 0; problems < 40; problems++) {
+    for (int problems = 0; problems < 15; problems++) {
         Problem problem = problem_new(_i, &random);
         problem_fill(&problem, (uint64_t)problems * 8);
         check_problem(&problem, &random);
@@ -213,7 +203,7 @@ START_TEST(experts_have_epilogues_and_posts)
 {
     static const DType posts[] = {DTYPE_f32, DTYPE_q8, DTYPE_q8k};
     Random random = {(uint64_t)_i + 70};
-    for (int problems = 0; problems < 24; problems++) {
+    for (int problems = 0; problems < 12; problems++) {
         Problem problem = problem_new(_i, &random);
         int32_t unit = problems % 3 ? dtype_table[posts[problems % 3]].block_elements : 16;
         problem.post = posts[problems % 3];
@@ -288,7 +278,7 @@ static int64_t rank_of(const float *logits, int64_t experts, int64_t i)
 {
     int64_t rank = 0;
     for (int64_t j = 0; j < experts; j++)
-        rank += logits[j] > logits[i] || (logits[j] == logits[i] && i > j);
+        rank += j < i ? logits[j] >= logits[i] : logits[j] > logits[i];
     return rank;
 }
 

@@ -151,16 +151,6 @@ static KernelOperand expect_result(const Problem *problem)
     return result;
 }
 
-static Layout packed_layout(DType dtype)
-{
-    switch (dtype) {
-    case DTYPE_f32: return LAYOUT_n16k1;
-    case DTYPE_f16: return LAYOUT_n32k1;
-    case DTYPE_bf16: return LAYOUT_n32k2;
-    default: return LAYOUT_n16k4;
-    }
-}
-
 static Case problem_case(const Problem *problem, const KernelRow *row)
 {
     Case test = {.operand_count = 1 + problem->weight_count, .result_count = 1};
