@@ -28,17 +28,17 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 OPTIMISE ?= -O2 -g
 WARN = -Wall -Wextra -Wshadow -Wconversion $(WERROR)
 WERROR ?= -Werror
-PACKAGES = lua5.4 libcjson libxxhash
+PACKAGES = lua5.4 libcjson libxxhash libpcre2-8 libutf8proc
 SANITIZE ?=
 # Fused multiply-adds are written where they are meant: contraction would change bits by compiler.
 override CFLAGS += -std=gnu11 $(OPTIMISE) $(WARN) $(SANITIZE) -ffp-contract=off -fno-math-errno -pthread -MMD -MP -I. \
           $(PACKAGE_CFLAGS)
 LDLIBS = $(PACKAGE_LIBS) -pthread -lm
-RUN_LDLIBS = $(HASH_LIBS) -pthread -lm
+RUN_LDLIBS = $(RUN_LIBS) -pthread -lm
 # Without the packages these are empty: then `packages` below stops the build, `demo` and `check` install.
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
-HASH_LIBS := $(shell $(PKG_CONFIG) --libs libxxhash 2>/dev/null)
+RUN_LIBS := $(shell $(PKG_CONFIG) --libs libxxhash libpcre2-8 libutf8proc 2>/dev/null)
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 

@@ -172,22 +172,15 @@ static void print_special(Text *out, const char *name, int32_t id)
 
 static void print_known_vocabulary(Text *out, const Vocabulary *vocabulary)
 {
-    if (vocabulary->kind == VOCABULARY_BYTE_BPE)
-        text_print(out, "vocabulary: byte-level BPE (%s), %" PRId32 " pieces, %" PRId32 " merges",
-                   *vocabulary->pre_tokenizer ? vocabulary->pre_tokenizer
-                                              : "no pre-tokenizer named",
-                   vocabulary->count, vocabulary->merge_count);
-    else
-        text_print(out, "vocabulary: SentencePiece, %" PRId32 " pieces", vocabulary->count);
+    vocabulary_print(vocabulary, out);
     print_special(out, "bos", vocabulary->bos);
     print_special(out, "eos", vocabulary->eos);
     print_special(out, "unknown", vocabulary->unknown);
     print_special(out, "padding", vocabulary->padding);
     for (int32_t i = 0; i < vocabulary->end_count; i++)
         text_print(out, "%s%" PRId32, i ? " " : ", ends ", vocabulary->ends[i]);
-    text_print(out, "%s%s%s%s\n", vocabulary->add_bos ? ", adds bos" : "",
+    text_print(out, "%s%s%s\n", vocabulary->add_bos ? ", adds bos" : "",
                vocabulary->add_eos ? ", adds eos" : "",
-               vocabulary->add_space_prefix ? ", adds a space prefix" : "",
                *vocabulary->chat_template ? ", chat template" : "");
 }
 

@@ -16,12 +16,12 @@
 #include "frontends/llama2c/llama2c.h"
 #include "frontends/safetensors/safetensors.h"
 #include "frontends/shape.h"
+#include "frontends/tokenizer/tokenizer_file.h"
 #include "graph/graph.h"
 
 #define SUPPORTED                                                                                  \
     "supported are GGUF files (versions 2 and 3), safetensors files, Hugging Face folders, "       \
-    "llama2.c files (version 0) and "                                                              \
-    "shape:NAME"
+    "llama2.c files (version 0), tokenizer.json, tokenizer.model and shape:NAME"
 
 typedef struct ForeignFormat {
     const char *name;
@@ -42,14 +42,28 @@ static const ForeignFormat foreign_formats[] = {
     {"a Git LFS pointer; fetch the file itself (git lfs pull)", 0, 12, "version http"},
 };
 
-static bool refuse_foreign(const ModelFile *file, Where where, Diag *diag)
+static const ForeignFormat *find_foreign(const ModelPart *part)
 {
-    const ModelPart *part = &file->parts.items[0];
     for (size_t i = 0; i < sizeof foreign_formats / sizeof *foreign_formats; i++) {
         const ForeignFormat *format = &foreign_formats[i];
         if (part->bytes >= format->at + format->length &&
             !memcmp((const char *)part->mapping + format->at, format->magic, format->length))
-            return diag_fail(diag, where, "this is %s; " SUPPORTED, format->name);
+            return format;
+    }
+    return NULL;
+}
+
+static bool read_other(ModelFile *file, Arena *arena, Diag *diag)
+{
+    Where where = {.file = file->path};
+    const ModelPart *part = &file->parts.items[0];
+    const ForeignFormat *foreign = find_foreign(part);
+    if (foreign)
+        return diag_fail(diag, where, "this is %s; " SUPPORTED, foreign->name);
+    if (tokenizer_is_file(part->mapping, part->bytes)) {
+        file->name = file->path;
+        file->architecture = "";
+        return tokenizer_read_part(0, file, arena, diag);
     }
     return diag_fail(diag, where,
                      "not a model file we know (no magic \"GGUF\" at byte 0); " SUPPORTED);
@@ -104,7 +118,7 @@ static bool read_file(ModelFile *file, Arena *arena, Diag *diag)
         return safetensors_read_file(file, arena, diag);
     if (llama2c_is(part->mapping, part->bytes))
         return llama2c_read(file, arena, diag);
-    return refuse_foreign(file, (Where){.file = file->path}, diag);
+    return read_other(file, arena, diag);
 }
 
 // The path without slashes at its end, but for the root.
@@ -116,18 +130,46 @@ static const char *trimmed(const char *path, Arena *arena)
     return arena_copy_text(arena, path, length);
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool model_file_read_tokenizer(ModelFile *file, const char *path, Arena *arena, Diag *diag)
+{
+    file->has_vocabulary = false;
+    if (is_folder(path))
+        return tokenizer_read_folder(path, file, arena, diag);
+    if (!model_file_map(file, path, arena, diag))
+        return false;
+    return llama2c_read_tokenizer(file, arena) ||
+           tokenizer_read_part(file->parts.count - 1, file, arena, diag);
+}
+
+// A folder without config.json may hold a tokenizer alone.
+static bool read_path(ModelFile *file, Arena *arena, Diag *diag)
+{
+    if (!is_folder(file->path))
+        return model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag);
+    if (safetensors_is_folder(file->path, arena))
+        return safetensors_read_folder(file, arena, diag);
+    if (!tokenizer_is_in_folder(file->path, arena))
+        return diag_fail(diag, (Where){.file = file->path},
+                         "this folder holds neither config.json nor a tokenizer, so it is no "
+                         "Hugging Face model");
+    file->name = file->path;
+    file->architecture = "";
+    return tokenizer_read_folder(file->path, file, arena, diag);
+}
+
 ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag)
 {
     if (shape_is(path))
         return shape_open(path, arena, diag);
     ModelFile *file = ARENA_NEW(arena, ModelFile);
     file->path = trimmed(path, arena);
-    struct stat status;
-    bool folder = stat(file->path, &status) == 0 && S_ISDIR(status.st_mode);
-    bool good = folder
-                    ? safetensors_read_folder(file, arena, diag)
-                    : model_file_map(file, file->path, arena, diag) && read_file(file, arena, diag);
-    if (good)
+    if (read_path(file, arena, diag))
         return file;
     model_file_close(file);
     return NULL;

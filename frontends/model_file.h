@@ -108,7 +108,8 @@ typedef struct ModelFile {
     NameIndex tensor_index, weight_index, metadata_index; // for the lookups below
 } ModelFile;
 
-// Opens a path (GGUF file, safetensors file, Hugging Face folder) or
+// Opens a path (GGUF, safetensors or llama2.c file, Hugging Face folder; a tokenizer.json, a
+// tokenizer.model or a folder with one, for its vocabulary alone) or
 // "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL with a message when it cannot
 // be read. The mapping lives until model_file_close; a file that somebody cuts short meanwhile ends
 // the program with SIGBUS, as with every mapped file.
@@ -125,6 +126,10 @@ FileWeight model_file_tensor_weight(const FileTensor *tensor, Arena *arena);
 // permute(tensor, m, n, inner) of a matrix, or of a vector of floats.
 const Recipe *model_file_permute(const FileTensor *tensor, int64_t m, int64_t n, int64_t inner,
                                  Arena *arena);
+
+// Makes the vocabulary anew from a tokenizer.json, a tokenizer.model or a folder with one, which
+// become parts too. False with a message.
+bool model_file_read_tokenizer(ModelFile *file, const char *path, Arena *arena, Diag *diag);
 
 // All take constant time and return NULL (false) when there is no such name. A shape without
 // weights has no tensors: ask its weightless fields. A weight that is simply a tensor gets its

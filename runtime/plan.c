@@ -33,15 +33,19 @@ const uint32_t plan_item_bytes[SECTION_COUNT] = {
     [SECTION_PIECE_OFFSETS] = sizeof(uint32_t),
     [SECTION_PIECE_SCORES] = sizeof(float),
     [SECTION_PIECE_TYPES] = 1,
-    [SECTION_MERGES] = 2 * sizeof(int32_t),
+    [SECTION_MERGES] = sizeof(Merge),
+    [SECTION_TEXT_STEPS] = sizeof(TextStep),
+    [SECTION_TEXT_STEP_BYTES] = 1,
+    [SECTION_ADDED_TOKENS] = sizeof(AddedToken),
     [SECTION_LOOKUP] = sizeof(int32_t),
     [SECTION_DATA] = 1,
 };
 
 const char *const plan_section_names[SECTION_COUNT] = {
-    "strings",       "info",         "files",       "tensors", "recipes",  "weights",    "states",
-    "phases",        "steps",        "operands",    "outputs", "settings", "vocabulary", "pieces",
-    "piece offsets", "piece scores", "piece types", "merges",  "lookup",   "data",
+    "strings",  "info",       "files",           "tensors",       "recipes",      "values",
+    "weights",  "states",     "phases",          "steps",         "operands",     "outputs",
+    "settings", "vocabulary", "pieces",          "piece offsets", "piece scores", "piece types",
+    "merges",   "text steps", "text step bytes", "added tokens",  "lookup",       "data",
 };
 
 #define FIELD(section, Type, member)                                                               \
@@ -244,7 +248,7 @@ static const void *section_items(const Plan *plan, PlanSection section, uint32_t
 // Gives the vocabulary's pointers, after checking that every array is as long as the counts say.
 static bool map_vocabulary(Plan *plan, Diag *diag)
 {
-    uint32_t count, bytes, offsets, scores, types, merges, lookup;
+    uint32_t count, bytes, offsets, scores, types, merges, steps, step_bytes, added, lookup;
     const PlanVocabulary *from = section_items(plan, SECTION_VOCABULARY, &count);
     Vocabulary *to = &plan->vocabulary;
     to->bytes = section_items(plan, SECTION_PIECES, &bytes);
@@ -252,6 +256,9 @@ static bool map_vocabulary(Plan *plan, Diag *diag)
     to->scores = section_items(plan, SECTION_PIECE_SCORES, &scores);
     to->types = section_items(plan, SECTION_PIECE_TYPES, &types);
     to->merges = section_items(plan, SECTION_MERGES, &merges);
+    to->steps = section_items(plan, SECTION_TEXT_STEPS, &steps);
+    to->step_bytes = section_items(plan, SECTION_TEXT_STEP_BYTES, &step_bytes);
+    to->added = section_items(plan, SECTION_ADDED_TOKENS, &added);
     to->lookup = section_items(plan, SECTION_LOOKUP, &lookup);
     if (count != (plan->info.has_vocabulary ? 1u : 0u))
         return plan_refuse(plan, diag, "the plan's vocabulary is missing or not announced");
@@ -259,17 +266,22 @@ static bool map_vocabulary(Plan *plan, Diag *diag)
         return true;
     if (from->count <= 0 || from->merge_count < 0 || offsets != (uint32_t)from->count + 1 ||
         scores != (uint32_t)from->count || types != (uint32_t)from->count ||
-        merges != (uint32_t)from->merge_count || lookup == 0 || lookup - 1 != from->lookup_mask ||
-        bytes != to->offsets[from->count])
+        merges != (uint32_t)from->merge_count || from->step_count < 0 ||
+        steps != (uint32_t)from->step_count || step_bytes != from->step_byte_count ||
+        from->added_count < 0 || added != (uint32_t)from->added_count || lookup == 0 ||
+        lookup - 1 != from->lookup_mask || bytes != to->offsets[from->count])
         return plan_refuse(plan, diag, "the vocabulary's sizes do not agree");
     if (from->pre_tokenizer >= plan->string_bytes || from->chat_template >= plan->string_bytes)
         return plan_refuse(plan, diag, "the vocabulary names a text outside of the strings");
-    if (from->add_bos > 1 || from->add_eos > 1 || from->add_space_prefix > 1 ||
-        from->remove_extra_whitespaces > 1)
+    if ((from->add_bos | from->add_eos | from->byte_level | from->whole_words | from->fuse_unknown |
+         from->single_precision) > 1)
         return plan_refuse(plan, diag, "the vocabulary has a flag that is neither 0 nor 1");
     to->kind = (VocabularyKind)from->kind;
     to->count = from->count;
     to->merge_count = from->merge_count;
+    to->step_count = from->step_count;
+    to->step_byte_count = from->step_byte_count;
+    to->added_count = from->added_count;
     to->lookup_mask = from->lookup_mask;
     to->bos = from->bos;
     to->eos = from->eos;
@@ -279,8 +291,10 @@ static bool map_vocabulary(Plan *plan, Diag *diag)
     memcpy(to->ends, from->ends, sizeof to->ends);
     to->add_bos = from->add_bos;
     to->add_eos = from->add_eos;
-    to->add_space_prefix = from->add_space_prefix;
-    to->remove_extra_whitespaces = from->remove_extra_whitespaces;
+    to->byte_level = from->byte_level;
+    to->whole_words = from->whole_words;
+    to->fuse_unknown = from->fuse_unknown;
+    to->single_precision = from->single_precision;
     to->pre_tokenizer = plan_string(plan, from->pre_tokenizer);
     to->chat_template = plan_string(plan, from->chat_template);
     return true;

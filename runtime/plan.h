@@ -58,6 +58,9 @@ typedef enum PlanSection {
     SECTION_PIECE_SCORES,
     SECTION_PIECE_TYPES,
     SECTION_MERGES,
+    SECTION_TEXT_STEPS,
+    SECTION_TEXT_STEP_BYTES,
+    SECTION_ADDED_TOKENS,
     SECTION_LOOKUP,
     SECTION_DATA, // region w; empty unless WEIGHTS_IN_PLAN
     SECTION_COUNT
@@ -172,11 +175,12 @@ typedef struct PlanOutput {
 
 typedef struct PlanVocabulary {
     uint32_t kind;
-    int32_t count, merge_count;
+    int32_t count, merge_count, step_count, added_count;
+    uint32_t step_byte_count;
     uint32_t lookup_mask;
     int32_t bos, eos, unknown, padding;
     int32_t end_count, ends[VOCABULARY_END_MAX];
-    uint32_t add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
+    uint32_t add_bos, add_eos, byte_level, whole_words, fuse_unknown, single_precision;
     PlanString pre_tokenizer, chat_template;
 } PlanVocabulary;
 

@@ -113,11 +113,10 @@ static void print_info(const Plan *plan, Text *out)
         text_float(out, plan->settings[i].value);
         text_print(out, "\n");
     }
-    if (info->has_vocabulary)
-        text_print(out, "vocabulary: %s, %d pieces\n",
-                   plan->vocabulary.kind == VOCABULARY_SENTENCEPIECE ? "sentencepiece"
-                                                                     : "byte-level BPE",
-                   plan->vocabulary.count);
+    if (info->has_vocabulary) {
+        vocabulary_print(&plan->vocabulary, out);
+        text_print(out, "\n");
+    }
 }
 
 void plan_print(const Plan *plan, Text *out)

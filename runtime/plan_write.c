@@ -107,6 +107,9 @@ static PlanVocabulary flat_vocabulary(Writer *writer)
         .kind = from->kind,
         .count = from->count,
         .merge_count = from->merge_count,
+        .step_count = from->step_count,
+        .step_byte_count = from->step_byte_count,
+        .added_count = from->added_count,
         .lookup_mask = from->lookup_mask,
         .bos = from->bos,
         .eos = from->eos,
@@ -115,8 +118,10 @@ static PlanVocabulary flat_vocabulary(Writer *writer)
         .end_count = from->end_count,
         .add_bos = from->add_bos,
         .add_eos = from->add_eos,
-        .add_space_prefix = from->add_space_prefix,
-        .remove_extra_whitespaces = from->remove_extra_whitespaces,
+        .byte_level = from->byte_level,
+        .whole_words = from->whole_words,
+        .fuse_unknown = from->fuse_unknown,
+        .single_precision = from->single_precision,
         .pre_tokenizer = lay_text(writer, from->pre_tokenizer),
         .chat_template = lay_text(writer, from->chat_template),
     };
@@ -138,6 +143,12 @@ static PlanTable vocabulary_table(const Writer *writer, PlanSection section)
     case SECTION_PIECE_SCORES: return (PlanTable){vocabulary->scores, count};
     case SECTION_PIECE_TYPES: return (PlanTable){vocabulary->types, count};
     case SECTION_MERGES: return (PlanTable){vocabulary->merges, (uint64_t)vocabulary->merge_count};
+    case SECTION_TEXT_STEPS:
+        return (PlanTable){vocabulary->steps, (uint64_t)vocabulary->step_count};
+    case SECTION_TEXT_STEP_BYTES:
+        return (PlanTable){vocabulary->step_bytes, vocabulary->step_byte_count};
+    case SECTION_ADDED_TOKENS:
+        return (PlanTable){vocabulary->added, (uint64_t)vocabulary->added_count};
     case SECTION_LOOKUP:
         return (PlanTable){vocabulary->lookup, (uint64_t)vocabulary->lookup_mask + 1};
     default: return (PlanTable){NULL, 0};

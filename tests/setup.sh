@@ -9,7 +9,7 @@
 # where that is possible, else it prints the command and fails.
 set -euo pipefail
 
-install=yes libraries=(lua5.4 libcjson libxxhash)
+install=yes libraries=(lua5.4 libcjson libxxhash libpcre2-8 libutf8proc)
 case "${1-}" in
 --check) install=no ;;
 check) libraries+=(check) ;;
@@ -30,6 +30,7 @@ for library in "${libraries[@]}"; do
     case $library in
     lua5.4) missing+=(liblua5.4-dev) ;;
     check) missing+=(check) ;;
+    libpcre2-8) missing+=(libpcre2-dev) ;;
     *) missing+=("$library-dev") ;;
     esac
 done

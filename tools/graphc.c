@@ -248,7 +248,7 @@ static bool run_cached(Compile *compile, Diag *diag)
     bool temporary;
     if (!compile->file)
         return diag_fail(diag, (Where){compile->module_text, 0, 0},
-                         "is neither a plan nor a model file that can be read (GGUF)");
+                         "is neither a plan nor a model file or folder that can be read");
     if (!cache_plan(compile, &path, &temporary, diag))
         return false;
     printf("%s\n%s", path, temporary ? "temporary\n" : "");

@@ -13,13 +13,16 @@
 #include "tools/run/run.h"
 
 static const char usage[] =
-    "usage: graphrun [options] MODEL -p PROMPT      MODEL is a plan, or a model file for graphc\n"
+    "usage: graphrun [options] MODEL -p PROMPT      MODEL is a plan, or a model file or folder for "
+    "graphc\n"
     "       graphrun MODEL --tokenize < TEXT        also --detokenize\n"
     "       graphrun MODEL --ids 1,80,147 --logits OUT.npy\n"
-    "       graphrun MODEL --perplexity FILE\n"
+    "       graphrun MODEL --perplexity FILE [--documents SEPARATOR]\n"
     "       graphrun MODEL --dry-run                what the run would take of memory\n";
 
 static const char footer[] = "Without -p, -f and --ids the prompt is read from stdin.\n"
+                             "Where you say nothing, sampling follows what the model's files "
+                             "recommend, else the defaults above.\n"
                              "--perplexity cuts the text in chunks as long as the context (-c), "
                              "each begun with BOS where the\n"
                              "model asks for it; every token of a chunk but its first is scored.\n";
@@ -151,7 +154,7 @@ static int run_program(const Options *options, const char *path, Diag *diag)
     if (!run.plan)
         return -1;
     int status = -1;
-    if (run.plan->vocabulary.kind == VOCABULARY_SENTENCEPIECE)
+    if (run.plan->vocabulary.kind != VOCABULARY_NONE)
         run.tokenizer = tokenizer_new(&run.plan->vocabulary, diag);
     if (!diag->failed)
         status = run_mode(&run, diag);

@@ -1,7 +1,8 @@
 // The canonical vocabulary from GGUF metadata (keys: `tokenizer.ggml.*`, defaults: llama.cpp).
 //
-// tokenizer.ggml.model decides: `llama` is SentencePiece, `gpt2` byte-level BPE; any other kind
-// leaves has_vocabulary false, so that such a file can still be inspected. What is there must be
+// tokenizer.ggml.model decides: `llama` is SentencePiece, `gpt2` byte-level BPE with the
+// pre-tokenizer that tokenizer.ggml.pre names, `t5` a unigram model; any other kind leaves
+// has_vocabulary false, so that such a file can still be inspected. What is there must be
 // whole: arrays agree in length, ids are pieces, both halves of every merge are pieces.
 //
 // A default id that the vocabulary is too small for means "none"; an id in the file must fit.
@@ -9,17 +10,22 @@
 #include <string.h>
 
 #include "frontends/gguf/gguf.h"
+#include "frontends/tokenizer/pre_tokenizers.h"
+#include "frontends/tokenizer/vocabulary_maker.h"
 
 typedef struct Source {
     const ModelFile *file;
     Vocabulary *vocabulary;
     Arena *arena;
     Diag *diag;
+    VocabularyMaker maker;
 } Source;
 
 typedef struct Defaults {
-    int32_t bos, eos, unknown;
-    bool add_bos, add_space_prefix;
+    const char *model;
+    VocabularyKind kind;
+    int32_t bos, eos, unknown, padding;
+    bool add_bos, add_eos, add_space_prefix;
 } Defaults;
 
 #define KEY(name) "tokenizer.ggml." name
@@ -78,16 +84,10 @@ static bool read_pieces(Source *source)
         return fail_key(source, found,
                         "%" PRId64 " tokens of %" PRId64 " bytes are not a vocabulary", count,
                         total);
-    char *bytes = ARENA_ARRAY(source->arena, char, total);
-    uint32_t *offsets = ARENA_ARRAY(source->arena, uint32_t, count + 1);
-    for (int64_t i = 0; i < count; i++) {
-        memcpy(bytes + offsets[i], items[i].text.bytes, (size_t)items[i].text.length);
-        offsets[i + 1] = offsets[i] + (uint32_t)items[i].text.length;
-    }
-    source->vocabulary->bytes = bytes;
-    source->vocabulary->offsets = offsets;
-    source->vocabulary->count = (int32_t)count;
-    return true;
+    PieceText *pieces = ARENA_ARRAY(source->arena, PieceText, count);
+    for (int64_t i = 0; i < count; i++)
+        pieces[i] = (PieceText){items[i].text.bytes, (size_t)items[i].text.length};
+    return maker_lay_pieces(&source->maker, pieces, count);
 }
 
 static bool read_scores(Source *source)
@@ -135,7 +135,7 @@ static bool read_types(Source *source)
 }
 
 // One merge, "left right". Pieces hold no spaces, but the left one may begin with anything.
-static bool read_merge(Source *source, const Metadata *found, int64_t rank, int32_t *pair)
+static bool read_merge(Source *source, const Metadata *found, int64_t rank)
 {
     const MetaValue *merge = &found->value.array.items[rank];
     const char *text = merge->text.bytes;
@@ -146,11 +146,11 @@ static bool read_merge(Source *source, const Metadata *found, int64_t rank, int3
         return fail_key(source, found, "merge %" PRId64 " \"%.*s\" is not two pieces", rank, shown,
                         text);
     int64_t left = space - text;
-    pair[0] = vocabulary_find(source->vocabulary, text, left);
-    pair[1] = vocabulary_find(source->vocabulary, space + 1, length - left - 1);
-    if (pair[0] == TOKEN_NONE || pair[1] == TOKEN_NONE)
-        return fail_key(source, found, "merge %" PRId64 " \"%.*s\": the %s half is not a token",
-                        rank, shown, text, pair[0] == TOKEN_NONE ? "left" : "right");
+    MergeProblem problem = maker_add_merge(&source->maker, (PieceText){text, (size_t)left},
+                                           (PieceText){space + 1, (size_t)(length - left - 1)});
+    if (problem != MERGE_GOOD)
+        return fail_key(source, found, "merge %" PRId64 " \"%.*s\": %s", rank, shown, text,
+                        maker_merge_problem(problem));
     return true;
 }
 
@@ -162,12 +162,9 @@ static bool read_merges(Source *source)
     if (!check_array(source, found, META_TEXT, "strings"))
         return false;
     int64_t count = found->value.array.count;
-    int32_t *merges = ARENA_ARRAY(source->arena, int32_t, 2 * count);
     for (int64_t rank = 0; rank < count; rank++)
-        if (!read_merge(source, found, rank, merges + 2 * rank))
+        if (!read_merge(source, found, rank))
             return false;
-    source->vocabulary->merges = merges;
-    source->vocabulary->merge_count = (int32_t)count;
     return true;
 }
 
@@ -215,39 +212,72 @@ static bool read_text(Source *source, const char *key, const char **text)
     return true;
 }
 
-static void add_end(Vocabulary *vocabulary, int32_t id)
-{
-    for (int32_t i = 0; i < vocabulary->end_count; i++)
-        if (vocabulary->ends[i] == id)
-            return;
-    if (id != TOKEN_NONE && vocabulary->end_count < VOCABULARY_END_MAX)
-        vocabulary->ends[vocabulary->end_count++] = id;
-}
-
-// Files often name one end only, while the chat template closes turns with another.
 static bool read_ends(Source *source)
 {
-    static const char *const known[] = {
-        "<|im_end|>",      "<|eot_id|>",    "<|eom_id|>",    "<|end|>",
-        "<|end_of_text|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_turn|>",
-        "<|eot|>",         "<EOT>",         "</s>",
-    };
-    _Static_assert(sizeof known / sizeof *known + 3 <= VOCABULARY_END_MAX, "no end is dropped");
-    Vocabulary *vocabulary = source->vocabulary;
     int32_t turn, message;
     if (!read_id(source, KEY("eot_token_id"), TOKEN_NONE, &turn) ||
         !read_id(source, KEY("eom_token_id"), TOKEN_NONE, &message))
         return false;
-    add_end(vocabulary, vocabulary->eos);
-    add_end(vocabulary, turn);
-    add_end(vocabulary, message);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        int32_t id = vocabulary_find(vocabulary, known[i], (int64_t)strlen(known[i]));
-        if (id != TOKEN_NONE &&
-            (vocabulary->types[id] == PIECE_CONTROL || vocabulary->types[id] == PIECE_USER))
-            add_end(vocabulary, id);
-    }
+    maker_add_end(&source->maker, source->vocabulary->eos);
+    maker_add_end(&source->maker, turn);
+    maker_add_end(&source->maker, message);
+    maker_add_known_ends(&source->maker);
     return true;
+}
+
+static bool read_charsmap(Source *source)
+{
+    const Metadata *found = find_key(source, KEY("precompiled_charsmap"));
+    if (!found)
+        return true;
+    if (!check_array(source, found, META_UINT, "u8"))
+        return false;
+    int64_t count = found->value.array.count;
+    char *bytes = ARENA_ARRAY(source->arena, char, count + 1);
+    for (int64_t i = 0; i < count; i++)
+        bytes[i] = (char)found->value.array.items[i].natural;
+    if (count > 0)
+        maker_add_step(&source->maker, TEXT_CHARSMAP, 0, (PieceText){bytes, (size_t)count},
+                       PIECE_TEXT(""));
+    return true;
+}
+
+// The steps of SentencePiece models.
+static bool read_spaces(Source *source, const Defaults *standard)
+{
+    bool dummy, squeeze;
+    if (!read_charsmap(source) ||
+        !read_flag(source, KEY("add_space_prefix"), standard->add_space_prefix, &dummy) ||
+        !read_flag(source, KEY("remove_extra_whitespaces"), false, &squeeze))
+        return false;
+    if (squeeze)
+        maker_add_step(&source->maker, TEXT_SQUEEZE, 0, PIECE_TEXT(""), PIECE_TEXT(""));
+    maker_add_spaces(&source->maker, dummy, false);
+    maker_add_space_decoder(&source->maker, dummy);
+    return true;
+}
+
+static bool read_family(Source *source, const PreTokenizer **family)
+{
+    const Metadata *found = find_key(source, KEY("pre"));
+    if (!found)
+        return fail_missing(source, KEY("pre"));
+    *family = pre_tokenizer_find(source->vocabulary->pre_tokenizer);
+    return *family || fail_key(source, found,
+                               "pre-tokenizer \"%s\" is not known; the names are in "
+                               "frontends/tokenizer/pre_tokenizers.def",
+                               source->vocabulary->pre_tokenizer);
+}
+
+// Added tokens by their types: user-defined pieces always, control and unknown ones on request.
+static void note_added(Source *source)
+{
+    const Vocabulary *vocabulary = source->vocabulary;
+    for (int32_t id = 0; id < vocabulary->count; id++) {
+        uint8_t type = vocabulary->types[id];
+        if (type == PIECE_USER || type == PIECE_CONTROL || type == PIECE_UNKNOWN)
+            maker_add_token(&source->maker, id, type == PIECE_USER ? 0 : ADDED_SPECIAL);
+    }
 }
 
 static bool read_behaviour(Source *source, const Defaults *standard)
@@ -256,35 +286,60 @@ static bool read_behaviour(Source *source, const Defaults *standard)
     return read_id(source, KEY("bos_token_id"), standard->bos, &vocabulary->bos) &&
            read_id(source, KEY("eos_token_id"), standard->eos, &vocabulary->eos) &&
            read_id(source, KEY("unknown_token_id"), standard->unknown, &vocabulary->unknown) &&
-           read_id(source, KEY("padding_token_id"), TOKEN_NONE, &vocabulary->padding) &&
+           read_id(source, KEY("padding_token_id"), standard->padding, &vocabulary->padding) &&
            read_flag(source, KEY("add_bos_token"), standard->add_bos, &vocabulary->add_bos) &&
-           read_flag(source, KEY("add_eos_token"), false, &vocabulary->add_eos) &&
-           read_flag(source, KEY("add_space_prefix"), standard->add_space_prefix,
-                     &vocabulary->add_space_prefix) &&
-           read_flag(source, KEY("remove_extra_whitespaces"), false,
-                     &vocabulary->remove_extra_whitespaces) &&
-           read_text(source, KEY("pre"), &vocabulary->pre_tokenizer) &&
+           read_flag(source, KEY("add_eos_token"), standard->add_eos, &vocabulary->add_eos) &&
            read_text(source, "tokenizer.chat_template", &vocabulary->chat_template) &&
            read_ends(source);
 }
 
+static bool read_merging(Source *source, Defaults *standard)
+{
+    const PreTokenizer *family = NULL;
+    if (!read_family(source, &family) || !read_merges(source))
+        return false;
+    pre_tokenizer_add(family, &source->maker);
+    maker_decode_bytes(&source->maker);
+    standard->add_bos = family->flags & PRE_BOS;
+    return true;
+}
+
+static bool read_vocabulary(Source *source, Defaults *standard)
+{
+    source->vocabulary->kind = standard->kind;
+    if (!read_text(source, KEY("pre"), &source->vocabulary->pre_tokenizer) ||
+        !read_pieces(source) || !read_scores(source) || !read_types(source))
+        return false;
+    bool merges = standard->kind == VOCABULARY_MERGES;
+    if (!(merges ? read_merging(source, standard) : read_spaces(source, standard)))
+        return false;
+    note_added(source);
+    if (!read_behaviour(source, standard))
+        return false;
+    maker_finish(&source->maker);
+    return true;
+}
+
 bool gguf_read_vocabulary(ModelFile *file, Arena *arena, Diag *diag)
 {
-    static const Defaults sentencepiece = {1, 2, 0, true, true};
-    static const Defaults byte_bpe = {TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, false, false};
-    Source source = {file, &file->vocabulary, arena, diag};
+    static const Defaults known[] = {
+        {"llama", VOCABULARY_SCORES, 1, 2, 0, TOKEN_NONE, true, false, true},
+        {"gpt2", VOCABULARY_MERGES, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, false, false,
+         false},
+        {"t5", VOCABULARY_UNIGRAM, TOKEN_NONE, 1, 2, 0, false, true, true},
+    };
+    Source source = {.file = file, .vocabulary = &file->vocabulary, .arena = arena, .diag = diag};
+    source.maker = (VocabularyMaker){
+        .vocabulary = &file->vocabulary, .arena = arena, .diag = diag, .path = file->path};
     const char *model;
     if (!read_text(&source, KEY("model"), &model))
         return false;
-    bool merges = strcmp(model, "gpt2") == 0;
-    if (!merges && strcmp(model, "llama") != 0)
-        return true;
-    file->vocabulary.kind = merges ? VOCABULARY_BYTE_BPE : VOCABULARY_SENTENCEPIECE;
-    if (!read_pieces(&source) || !read_scores(&source) || !read_types(&source))
-        return false;
-    vocabulary_build_lookup(&file->vocabulary, arena);
-    if (merges && !read_merges(&source))
-        return false;
-    file->has_vocabulary = read_behaviour(&source, merges ? &byte_bpe : &sentencepiece);
-    return file->has_vocabulary;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        Defaults standard = known[i];
+        if (strcmp(model, standard.model) != 0)
+            continue;
+        file->has_vocabulary = read_vocabulary(&source, &standard);
+        return file->has_vocabulary;
+    }
+    return true;
 }

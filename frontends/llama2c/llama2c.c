@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "frontends/gguf/gguf.h"
-#include "frontends/llama2c/tokenizer.h"
 #include "frontends/metadata.h"
 
 enum { HEADER_BYTES = 28, SIZE_MAX_PLAUSIBLE = 1 << 24, LAYERS_MAX = 4096 };
@@ -134,7 +133,7 @@ bool llama2c_read(ModelFile *file, Arena *arena, Diag *diag)
     add_metadata(&list, &header);
     if (!read_tensors(file, &header, arena, diag))
         return false;
-    llama2c_find_tokenizer(&list, header.pieces < 0 ? -header.pieces : header.pieces);
     metadata_keep(&list);
-    return gguf_make_weights(file, arena, diag) && gguf_read_vocabulary(file, arena, diag);
+    llama2c_find_tokenizer(file, arena);
+    return gguf_make_weights(file, arena, diag);
 }

@@ -2,12 +2,15 @@
 // the model knows how many pieces there are, and whether the file ends after them tells whether it
 // is the model's. Pieces are SentencePiece's with U+2581 written as a space, and line ends around
 // <s> and </s>. llama2.c ends a text at either.
-#include "frontends/llama2c/tokenizer.h"
+#include "frontends/llama2c/llama2c.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "frontends/gguf/gguf.h"
+#include "frontends/metadata.h"
 
 enum { UNKNOWN, BEGIN, END, FIRST_BYTE, BYTES = 256 };
 enum { PIECE_HEADER_BYTES = 8 };
@@ -108,6 +111,32 @@ static void add_pieces(MetadataList *list, const ModelPart *part, int32_t pieces
     metadata_add(list, "tokenizer.ggml.unknown_token_id", meta_count(UNKNOWN));
 }
 
+// Makes the vocabulary of the file's last part, if that has so many pieces; by way of the metadata
+// that a GGUF file would have.
+static bool read_last_part(ModelFile *file, int32_t pieces, Arena *arena)
+{
+    Diag unexpected = {0};
+    const ModelPart *part = &file->parts.items[file->parts.count - 1];
+    ModelFile converted = {.path = part->path, .architecture = ""};
+    MetadataList list = {.file = &converted, .arena = arena};
+    if (pieces <= END || !has_pieces(part, pieces))
+        return false;
+    add_pieces(&list, part, pieces);
+    metadata_keep(&list);
+    if (!gguf_read_vocabulary(&converted, arena, &unexpected))
+        return false;
+    file->vocabulary = converted.vocabulary;
+    file->has_vocabulary = converted.has_vocabulary;
+    return true;
+}
+
+bool llama2c_read_tokenizer(ModelFile *file, Arena *arena)
+{
+    const MetaValue *pieces = model_file_meta(file, "llama.vocab_size");
+    return pieces && pieces->kind == META_UINT && pieces->natural <= INT32_MAX &&
+           read_last_part(file, (int32_t)pieces->natural, arena);
+}
+
 static int is_tokenizer(const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name);
@@ -115,33 +144,28 @@ static int is_tokenizer(const struct dirent *entry)
            strcmp(entry->d_name + length - 4, ".bin") == 0;
 }
 
-// Maps the file as a part; takes it back where it has other pieces.
-static bool try_tokenizer(MetadataList *list, const char *path, int32_t pieces)
+// Maps the file as a part; takes it back where it is not the tokenizer.
+static bool try_tokenizer(ModelFile *file, const char *path, Arena *arena)
 {
     Diag ignored = {0};
-    ModelFile *file = list->file;
-    if (!model_file_map(file, path, list->arena, &ignored))
+    if (!model_file_map(file, path, arena, &ignored))
         return false;
-    const ModelPart *part = &file->parts.items[file->parts.count - 1];
-    if (has_pieces(part, pieces)) {
-        add_pieces(list, part, pieces);
+    if (llama2c_read_tokenizer(file, arena))
         return true;
-    }
     model_file_unmap(file);
     return false;
 }
 
-void llama2c_find_tokenizer(MetadataList *list, int32_t pieces)
+void llama2c_find_tokenizer(ModelFile *file, Arena *arena)
 {
-    const char *path = list->file->path, *slash = strrchr(path, '/');
-    const char *folder =
-        slash ? arena_format(list->arena, "%.*s/", (int)(slash - path), path) : "./";
+    const char *path = file->path, *slash = strrchr(path, '/');
+    const char *folder = slash ? arena_format(arena, "%.*s/", (int)(slash - path), path) : "./";
     struct dirent **entries;
-    int count = pieces > END ? scandir(folder, &entries, is_tokenizer, alphasort) : -1;
+    int count = scandir(folder, &entries, is_tokenizer, alphasort);
     bool found = false;
     for (int i = 0; i < count; i++) {
-        const char *name = arena_format(list->arena, "%s%s", folder, entries[i]->d_name);
-        found = found || try_tokenizer(list, name, pieces);
+        const char *name = arena_format(arena, "%s%s", folder, entries[i]->d_name);
+        found = found || try_tokenizer(file, name, arena);
         free(entries[i]);
     }
     if (count >= 0)

@@ -227,7 +227,7 @@ static int script_kv_state(lua_State *lua)
 // --- globals
 
 static const char *const other_globals[] = {"model",  "kv_state", "named",
-                                              "output", "vector",   "require"};
+                                            "output", "vector",   "require"};
 enum { OTHER_GLOBALS = sizeof other_globals / sizeof *other_globals };
 
 static const char *global_name(const void *context, int64_t index)

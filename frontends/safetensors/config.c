@@ -12,7 +12,7 @@
 #include "frontends/safetensors/safetensors.h"
 #include "graph/graph.h"
 
-typedef enum ConfigKind { COUNT, REAL, REALS, FLAG, TEXT } ConfigKind;
+typedef enum ConfigKind { SIZE, COUNT, REAL, REALS, FLAG, TEXT } ConfigKind;
 
 typedef struct ConfigRow {
     const char *key, *name; // of the config, of GGUF
@@ -188,6 +188,7 @@ static bool all_are(const MetaValue *value, bool (*fits)(const MetaValue *))
 static bool fits_kind(const MetaValue *value, ConfigKind kind)
 {
     switch (kind) {
+    case SIZE: return (is_count(value) && value->natural > 0) || all_are(value, is_count);
     case COUNT: return is_count(value) || all_are(value, is_count);
     case REAL: return is_number(value);
     case REALS: return all_are(value, is_number);
@@ -200,6 +201,7 @@ static bool fits_kind(const MetaValue *value, ConfigKind kind)
 static bool add_row(Config *config, const ConfigRow *row)
 {
     static const char *const expected[] = {
+        [SIZE] = "a whole number from 1 to 2147483647 (or one a layer) was expected",
         [COUNT] = "a whole number from 0 to 2147483647 (or one a layer) was expected",
         [REAL] = "a number was expected",
         [REALS] = "an array of numbers was expected",

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "frontends/safetensors/safetensors.h"
+#include "frontends/tokenizer/tokenizer_file.h"
 
 enum { SHARDS_MAX = 4096 };
 
@@ -139,14 +140,24 @@ static const char *name_of(const char *path, Arena *arena)
     return name;
 }
 
+bool safetensors_is_folder(const char *path, Arena *arena)
+{
+    return access(arena_format(arena, "%s/config.json", path), F_OK) == 0;
+}
+
+// A model without a tokenizer can still be fed token ids.
+static bool read_vocabulary(ModelFile *file, const char *folder, Arena *arena, Diag *diag)
+{
+    return !tokenizer_is_in_folder(folder, arena) ||
+           tokenizer_read_folder(folder, file, arena, diag);
+}
+
 bool safetensors_read_folder(ModelFile *file, Arena *arena, Diag *diag)
 {
     file->name = name_of(file->path, arena);
-    if (access(arena_format(arena, "%s/config.json", file->path), F_OK) != 0)
-        return diag_fail(diag, (Where){.file = file->path},
-                         "this folder holds no config.json, so it is no Hugging Face model");
     return safetensors_read_config(file, file->path, arena, diag) &&
            read_tensors(file, arena, diag) && safetensors_make_weights(file, arena, diag) &&
+           read_vocabulary(file, file->path, arena, diag) &&
            safetensors_read_generation(file, arena, diag);
 }
 
@@ -160,7 +171,9 @@ bool safetensors_read_file(ModelFile *file, Arena *arena, Diag *diag)
     if (!safetensors_read_tensors(file, 0, &tensors, arena, diag))
         return false;
     keep_tensors(file, &tensors);
-    return safetensors_read_config(file, *folder ? folder : "/", arena, diag) &&
+    folder = *folder ? folder : "/";
+    return safetensors_read_config(file, folder, arena, diag) &&
            safetensors_make_weights(file, arena, diag) &&
+           read_vocabulary(file, folder, arena, diag) &&
            safetensors_read_generation(file, arena, diag);
 }

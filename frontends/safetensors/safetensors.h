@@ -7,6 +7,8 @@
 
 // Whether the bytes begin as a safetensors file does.
 bool safetensors_is(const void *bytes, uint64_t count);
+// Whether the folder has a config.json.
+bool safetensors_is_folder(const char *path, Arena *arena);
 // Reads the folder file->path: tensors of all its shards, metadata, weights, vocabulary.
 bool safetensors_read_folder(ModelFile *file, Arena *arena, Diag *diag);
 // The same of one file, mapped as part 0; config.json is looked for beside it and may be missing.

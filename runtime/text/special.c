@@ -1,33 +1,37 @@
-// Special pieces are grouped by length, longest group first, sorted by bytes within a group. A
-// group is one pass over the raw text that is left: a table of first bytes passes over most
-// positions, a binary search decides the rest. The cost is text times distinct lengths (ten or so
-// in real vocabularies), not text times pieces.
+// Added tokens are grouped by length, longest group first, sorted by bytes within a group. One walk
+// over the text: a table of first bytes passes over most positions; at the others the groups are
+// searched, longest first. The cost there is the number of distinct lengths (ten or so in real
+// vocabularies), not of tokens.
 //
-// Longest first over the whole text is llama.cpp's order. Taking the leftmost longest match in a
-// single walk would be faster, but differs where a short piece overlaps the head of a longer one.
+// Leftmost longest is what Hugging Face and SentencePiece do. llama.cpp takes longer tokens first
+// over the whole text, which differs only where the tail of one token is the head of another.
 #include "runtime/text/special.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "runtime/text/tokenizer.h"
+#include "runtime/text/utf8.h"
 
 typedef struct Piece {
+    size_t begin, length; // in the bytes of all pieces
     const char *bytes;
-    size_t length;
     int32_t id;
+    uint32_t flags;
 } Piece;
 
 typedef struct Group {
     size_t length, first, count; // pieces[first .. first + count) have this length
-    bool begins[256];            // which bytes one of them begins with
 } Group;
 
 struct Specials {
+    Buffer bytes;
     Piece *pieces;
     size_t piece_count;
     Group *groups;
     size_t group_count;
+    bool begins[256]; // which bytes a piece begins with
 };
 
 static int compare_pieces(const void *left, const void *right)
@@ -39,24 +43,38 @@ static int compare_pieces(const void *left, const void *right)
     return order ? order : (a->id > b->id) - (a->id < b->id);
 }
 
-static void collect_pieces(Specials *specials, const Vocabulary *vocabulary, uint32_t types)
+static bool collect_piece(Specials *specials, const Vocabulary *vocabulary, const AddedToken *added,
+                          const Normaliser *normaliser, NormaliseScratch *scratch, Diag *diag)
 {
-    for (int32_t id = 0; id < vocabulary->count; id++) {
-        size_t length = vocabulary->offsets[id + 1] - vocabulary->offsets[id];
-        if (length > 0 && vocabulary->types[id] < 32 && types >> vocabulary->types[id] & 1)
-            specials->pieces[specials->piece_count++] =
-                (Piece){vocabulary->bytes + vocabulary->offsets[id], length, id};
-    }
-    if (specials->piece_count)
-        qsort(specials->pieces, specials->piece_count, sizeof *specials->pieces, compare_pieces);
+    const char *text = vocabulary->bytes + vocabulary->offsets[added->id];
+    size_t length = vocabulary->offsets[added->id + 1] - vocabulary->offsets[added->id];
+    if (normaliser && !normaliser_apply(normaliser, scratch, false, &text, &length, diag))
+        return false;
+    if (length == 0)
+        return true;
+    specials->pieces[specials->piece_count++] =
+        (Piece){specials->bytes.length, length, NULL, added->id, added->flags};
+    return buffer_append(&specials->bytes, text, length, diag);
 }
 
-static size_t count_lengths(const Specials *specials)
+static bool collect_pieces(Specials *specials, const Vocabulary *vocabulary,
+                           const Normaliser *normaliser, Diag *diag)
 {
-    size_t count = 0;
+    NormaliseScratch scratch = {.patterns = pattern_scratch_new(diag)};
+    bool done = scratch.patterns != NULL;
+    for (int32_t i = 0; done && i < vocabulary->added_count; i++) {
+        const AddedToken *added = &vocabulary->added[i];
+        if (!(added->flags & ADDED_NORMALISED) == !normaliser)
+            done = collect_piece(specials, vocabulary, added, normaliser, &scratch, diag);
+    }
+    pattern_scratch_free(scratch.patterns);
+    buffer_free(&scratch.buffers[0]);
+    buffer_free(&scratch.buffers[1]);
     for (size_t i = 0; i < specials->piece_count; i++)
-        count += i == 0 || specials->pieces[i].length != specials->pieces[i - 1].length;
-    return count;
+        specials->pieces[i].bytes = specials->bytes.bytes + specials->pieces[i].begin;
+    if (specials->piece_count)
+        qsort(specials->pieces, specials->piece_count, sizeof *specials->pieces, compare_pieces);
+    return done;
 }
 
 static void group_pieces(Specials *specials)
@@ -69,21 +87,24 @@ static void group_pieces(Specials *specials)
             *group = (Group){.length = piece->length, .first = i};
         }
         group->count++;
-        group->begins[(uint8_t)piece->bytes[0]] = true;
+        specials->begins[(uint8_t)piece->bytes[0]] = true;
     }
 }
 
-Specials *specials_new(const Vocabulary *vocabulary, uint32_t types, Diag *diag)
+Specials *specials_new(const Vocabulary *vocabulary, const Normaliser *normaliser, Diag *diag)
 {
     Specials *specials = calloc(1, sizeof *specials);
-    if (specials)
-        specials->pieces = calloc((size_t)vocabulary->count + 1, sizeof *specials->pieces);
-    if (specials && specials->pieces) {
-        collect_pieces(specials, vocabulary, types);
-        specials->groups = calloc(count_lengths(specials) + 1, sizeof *specials->groups);
+    size_t room = (size_t)vocabulary->added_count + 1;
+    if (specials) {
+        specials->pieces = calloc(room, sizeof *specials->pieces);
+        specials->groups = calloc(room, sizeof *specials->groups);
     }
-    if (!specials || !specials->groups) {
+    if (!specials || !specials->pieces || !specials->groups) {
         tokenizer_fail_memory(diag);
+        specials_free(specials);
+        return NULL;
+    }
+    if (!collect_pieces(specials, vocabulary, normaliser, diag)) {
         specials_free(specials);
         return NULL;
     }
@@ -95,9 +116,15 @@ void specials_free(Specials *specials)
 {
     if (!specials)
         return;
+    buffer_free(&specials->bytes);
     free(specials->pieces);
     free(specials->groups);
     free(specials);
+}
+
+bool specials_is_empty(const Specials *specials)
+{
+    return specials->piece_count == 0;
 }
 
 static bool push_fragment(FragmentList *list, Fragment fragment, Diag *diag)
@@ -123,7 +150,7 @@ void fragment_list_free(FragmentList *list)
 }
 
 // The piece of the group that stands at `text`, of equal pieces the one with the lowest id.
-static int32_t find_piece(const Specials *specials, const Group *group, const char *text)
+static const Piece *find_in_group(const Specials *specials, const Group *group, const char *text)
 {
     size_t low = group->first, high = group->first + group->count;
     while (low < high) {
@@ -135,56 +162,102 @@ static int32_t find_piece(const Specials *specials, const Group *group, const ch
     }
     bool found = low < group->first + group->count &&
                  memcmp(specials->pieces[low].bytes, text, group->length) == 0;
-    return found ? specials->pieces[low].id : TOKEN_NONE;
+    return found ? &specials->pieces[low] : NULL;
 }
 
-// Cuts the group's pieces out of one raw fragment.
-static bool split_fragment(const Specials *specials, const Group *group, const char *text,
-                           Fragment raw, FragmentList *out, Diag *diag)
+static const Piece *find_piece(const Specials *specials, const char *text, size_t room)
 {
-    size_t at = raw.begin, end = raw.begin + raw.length, begin = at;
-    while (end - at >= group->length) {
-        int32_t id = TOKEN_NONE;
-        if (group->begins[(uint8_t)text[at]])
-            id = find_piece(specials, group, text + at);
-        if (id == TOKEN_NONE) {
+    for (size_t i = 0; i < specials->group_count; i++) {
+        const Group *group = &specials->groups[i];
+        const Piece *piece = group->length <= room ? find_in_group(specials, group, text) : NULL;
+        if (piece)
+            return piece;
+    }
+    return NULL;
+}
+
+static bool is_word_character(const char *bytes, size_t room)
+{
+    int measured = utf8_measure(bytes, room);
+    if (measured <= 0)
+        return false;
+    switch (utf8proc_category((utf8proc_int32_t)utf8_decode(bytes, measured))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC: return true;
+    default: return false;
+    }
+}
+
+// Where the character that ends at `end` begins.
+static size_t character_before(const char *text, size_t end)
+{
+    size_t begin = end - 1;
+    while (begin > 0 && end - begin < 4 && !utf8_is_boundary(text, end, begin))
+        begin--;
+    return utf8_measure(text + begin, end - begin) == (int)(end - begin) ? begin : end - 1;
+}
+
+static bool stands_alone(const char *text, size_t length, size_t begin, size_t end)
+{
+    if (end < length && is_word_character(text + end, length - end))
+        return false;
+    if (begin == 0)
+        return true;
+    size_t before = character_before(text, begin);
+    return !is_word_character(text + before, begin - before);
+}
+
+static bool is_space_at(const char *text, size_t begin, size_t end)
+{
+    int measured = utf8_measure(text + begin, end - begin);
+    return measured > 0 && utf8_is_space(utf8_decode(text + begin, measured));
+}
+
+// Widens [*begin, *end) by the white space that the token takes along, not before `done`.
+static void take_space(const Piece *piece, const char *text, size_t length, size_t done,
+                       size_t *begin, size_t *end)
+{
+    while ((piece->flags & ADDED_LSTRIP) && *begin > done) {
+        size_t before = character_before(text, *begin);
+        if (before < done || !is_space_at(text, before, *begin))
+            break;
+        *begin = before;
+    }
+    while ((piece->flags & ADDED_RSTRIP) && *end < length && is_space_at(text, *end, length))
+        *end += utf8_step(text + *end, length - *end);
+}
+
+bool specials_split(const Specials *specials, const char *text, size_t length, bool parse_special,
+                    FragmentList *out, Diag *diag)
+{
+    size_t done = 0, at = 0;
+    while (specials->piece_count && at < length) {
+        const Piece *piece = specials->begins[(uint8_t)text[at]]
+                                 ? find_piece(specials, text + at, length - at)
+                                 : NULL;
+        if (!piece) {
             at++;
             continue;
         }
-        if (!push_fragment(out, (Fragment){begin, at - begin, TOKEN_NONE}, diag) ||
-            !push_fragment(out, (Fragment){at, group->length, id}, diag))
+        size_t begin = at, end = at + piece->length;
+        at = end;
+        if (((piece->flags & ADDED_SPECIAL) && !parse_special) ||
+            ((piece->flags & ADDED_WORD) && !stands_alone(text, length, begin, end)))
+            continue;
+        take_space(piece, text, length, done, &begin, &end);
+        if (!push_fragment(out, (Fragment){done, begin - done, TOKEN_NONE}, diag) ||
+            !push_fragment(out, (Fragment){begin, end - begin, piece->id}, diag))
             return false;
-        begin = at += group->length;
+        done = at = end;
     }
-    return push_fragment(out, (Fragment){begin, end - begin, TOKEN_NONE}, diag);
-}
-
-static bool split_by_group(const Specials *specials, const Group *group, const char *text,
-                           const FragmentList *in, FragmentList *out, Diag *diag)
-{
-    out->count = 0;
-    for (size_t i = 0; i < in->count; i++) {
-        Fragment fragment = in->items[i];
-        bool pushed = fragment.id == TOKEN_NONE
-                          ? split_fragment(specials, group, text, fragment, out, diag)
-                          : push_fragment(out, fragment, diag);
-        if (!pushed)
-            return false;
-    }
-    return true;
-}
-
-bool specials_split(const Specials *specials, const char *text, size_t length, FragmentList *out,
-                    Diag *diag)
-{
-    FragmentList next = {0};
-    bool done = push_fragment(out, (Fragment){0, length, TOKEN_NONE}, diag);
-    for (size_t i = 0; done && i < specials->group_count; i++) {
-        done = split_by_group(specials, &specials->groups[i], text, out, &next, diag);
-        FragmentList swap = *out;
-        *out = next;
-        next = swap;
-    }
-    fragment_list_free(&next);
-    return done;
+    return push_fragment(out, (Fragment){done, length - done, TOKEN_NONE}, diag);
 }

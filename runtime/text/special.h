@@ -1,5 +1,4 @@
-// Pieces that are cut out of a text before anything else looks at it: user-defined ones always,
-// control and unknown ones when the caller parses special tokens.
+// Added tokens: pieces that are cut out of a text before the encoder sees it.
 #ifndef RUNTIME_TEXT_SPECIAL_H
 #define RUNTIME_TEXT_SPECIAL_H
 
@@ -9,17 +8,17 @@
 
 #include "graph/base/diag.h"
 #include "graph/base/vocabulary.h"
+#include "runtime/text/normalise.h"
 
 typedef struct Specials Specials;
 
-#define PIECE_SET(type) (1u << (type))
-
-// The pieces whose type is in the set (bits PIECE_SET(type)); empty pieces are left out. NULL with
-// a message when memory runs out.
-Specials *specials_new(const Vocabulary *vocabulary, uint32_t types, Diag *diag);
+// The added tokens that are looked for in raw text, or (normaliser not NULL) those that are looked
+// for in normalised text, as they are when normalised. NULL with a message on failure.
+Specials *specials_new(const Vocabulary *vocabulary, const Normaliser *normaliser, Diag *diag);
 void specials_free(Specials *specials);
+bool specials_is_empty(const Specials *specials);
 
-// A stretch of the text: raw text (id TOKEN_NONE) or a special piece.
+// A stretch of the text: raw text (id TOKEN_NONE) or an added token.
 typedef struct Fragment {
     size_t begin, length;
     int32_t id;
@@ -30,11 +29,11 @@ typedef struct FragmentList {
     size_t count, capacity;
 } FragmentList;
 
-// Fills an empty list with fragments that cover the text in order; none is empty. Where pieces
-// overlap, longer ones win over the whole text, among pieces of one length the leftmost. Free with
-// fragment_list_free, after a failure too.
-bool specials_split(const Specials *specials, const char *text, size_t length, FragmentList *out,
-                    Diag *diag);
+// Fills an empty list with fragments that cover the text in order; none is empty. The leftmost
+// longest token wins. Special ones are found only if `parse_special`. Free with fragment_list_free,
+// after a failure too.
+bool specials_split(const Specials *specials, const char *text, size_t length, bool parse_special,
+                    FragmentList *out, Diag *diag);
 void fragment_list_free(FragmentList *list);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "runtime/text/sentencepiece.h"
 #include "runtime/text/utf8.h"
 
 void text_stream_begin(TextStream *stream, const Tokenizer *tokenizer, bool show_special,
@@ -41,19 +40,47 @@ static void feed_bytes(TextStream *stream, const char *bytes, size_t length, Tex
         feed_byte(stream, bytes[i], out);
 }
 
-static bool is_space_symbol(const char *bytes, size_t length)
+static bool begins_with(const char *bytes, size_t length, const char *what, size_t what_length)
 {
-    return length >= UTF8_SPACE_BYTES && memcmp(bytes, UTF8_SPACE, UTF8_SPACE_BYTES) == 0;
+    return what_length > 0 && length >= what_length && memcmp(bytes, what, what_length) == 0;
 }
 
-static void feed_piece(TextStream *stream, const char *piece, size_t length, bool strip_space,
-                       Text *out)
+// Bytes of the dummy space that begins the text.
+static size_t measure_strip(const TextStream *stream, const char *piece, size_t length)
 {
-    size_t at = strip_space && is_space_symbol(piece, length) ? UTF8_SPACE_BYTES : 0;
-    while (at < length) {
-        bool space = is_space_symbol(piece + at, length - at);
-        feed_byte(stream, space ? ' ' : piece[at], out);
-        at += space ? UTF8_SPACE_BYTES : 1;
+    const Vocabulary *vocabulary = tokenizer_vocabulary(stream->tokenizer);
+    for (int32_t i = 0; stream->at_start && i < vocabulary->step_count; i++) {
+        const TextStep *step = &vocabulary->steps[i];
+        if (step->kind == TEXT_DECODE_STRIP &&
+            begins_with(piece, length, vocabulary->step_bytes + step->a.begin, step->a.length))
+            return step->a.length;
+    }
+    return 0;
+}
+
+// The replacement that begins at the bytes; NULL if none.
+static const TextStep *find_replacement(const Vocabulary *vocabulary, const char *bytes,
+                                        size_t length)
+{
+    for (int32_t i = vocabulary->step_count - 1; i >= 0; i--) {
+        const TextStep *step = &vocabulary->steps[i];
+        if (step->kind == TEXT_DECODE_REPLACE &&
+            begins_with(bytes, length, vocabulary->step_bytes + step->a.begin, step->a.length))
+            return step;
+    }
+    return NULL;
+}
+
+static void feed_piece(TextStream *stream, const char *piece, size_t length, Text *out)
+{
+    const Vocabulary *vocabulary = tokenizer_vocabulary(stream->tokenizer);
+    for (size_t at = measure_strip(stream, piece, length); at < length;) {
+        const TextStep *step = find_replacement(vocabulary, piece + at, length - at);
+        if (step)
+            feed_bytes(stream, vocabulary->step_bytes + step->b.begin, step->b.length, out);
+        else
+            feed_byte(stream, piece[at], out);
+        at += step ? step->a.length : 1;
     }
 }
 
@@ -70,12 +97,12 @@ void text_stream_push(TextStream *stream, int32_t id, Text *out)
     bool special = type == PIECE_CONTROL || type == PIECE_UNKNOWN;
     if (special && !stream->show_special)
         return;
-    if (special || type == PIECE_USER)
+    if (special)
         feed_bytes(stream, piece, length, out);
-    else if (type == PIECE_BYTE && sentencepiece_piece_byte(vocabulary, id, &byte))
+    else if (type == PIECE_BYTE && vocabulary_piece_byte(vocabulary, id, &byte))
         feed_byte(stream, (char)byte, out);
     else
-        feed_piece(stream, piece, length, stream->at_start && vocabulary->add_space_prefix, out);
+        feed_piece(stream, piece, length, out);
     stream->at_start = false;
 }
 

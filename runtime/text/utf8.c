@@ -39,3 +39,60 @@ int utf8_measure(const char *bytes, size_t room)
     }
     return lead.followers + 1;
 }
+
+size_t utf8_step(const char *bytes, size_t room)
+{
+    int measured = utf8_measure(bytes, room);
+    return measured > 0 ? (size_t)measured : 1;
+}
+
+size_t utf8_valid_prefix(const char *bytes, size_t length)
+{
+    size_t at = 0;
+    while (at < length) {
+        int measured = (uint8_t)bytes[at] < 0x80 ? 1 : utf8_measure(bytes + at, length - at);
+        if (measured <= 0)
+            break;
+        at += (size_t)measured;
+    }
+    return at;
+}
+
+size_t utf8_invalid_prefix(const char *bytes, size_t length)
+{
+    size_t at = 0;
+    while (at < length && utf8_measure(bytes + at, length - at) <= 0)
+        at++;
+    return at;
+}
+
+bool utf8_is_boundary(const char *bytes, size_t length, size_t at)
+{
+    return at >= length || ((uint8_t)bytes[at] & 0xc0) != 0x80;
+}
+
+uint32_t utf8_decode(const char *bytes, int length)
+{
+    static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t code = (uint8_t)bytes[0] & masks[length];
+    for (int i = 1; i < length; i++)
+        code = code << 6 | ((uint8_t)bytes[i] & 0x3f);
+    return code;
+}
+
+int utf8_encode(uint32_t code, char bytes[4])
+{
+    static const uint8_t leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    int length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (int i = length - 1; i > 0; i--, code >>= 6)
+        bytes[i] = (char)(0x80 | (code & 0x3f));
+    bytes[0] = (char)(leads[length] | code);
+    return length;
+}
+
+bool utf8_is_space(uint32_t code)
+{
+    return (code >= 0x09 && code <= 0x0d) || code == 0x20 || code == 0x85 || code == 0xa0 ||
+           code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+}

@@ -26,6 +26,18 @@ if have_data $stories/hf_bf16; then
     same_bytes 'logits of the plan' "$work/plan.npy" "$work/folder.npy"
 fi
 
+# Sizes that are given for each layer are those of the layer, in a folder of any name.
+if have_data $stories/hf_bf16; then
+    mkdir "$work/listed" && cp "$DATA/$stories/hf_bf16/model.safetensors" "$work/listed"
+    sed -E 's/("num_(attention|key_value)_heads"|"intermediate_size"): ([0-9]+)/\1: [\3, \3]/' \
+        "$DATA/$stories/hf_bf16/config.json" >"$work/listed/config.json"
+    grep -q '"num_key_value_heads": \[4, 4\]' "$work/listed/config.json" || fail 'no list is written'
+    graphrun "$work/listed" --ids "$ids" --logits "$work/listed.npy" --act=f32 --kv=f32
+    same_bytes 'logits with sizes for each layer' "$work/listed.npy" "$work/folder.npy"
+    graphc --repro="$work/repro" "$work/listed" >"$work/out" 2>&1 ||
+        fail "--repro of a folder: $(head -n 3 "$work/out")"
+fi
+
 llama2c=weights/stories260K/stories260K.bin
 if have_data $llama2c; then
     compile "$DATA/$llama2c" "${plain[@]}" -o "$work/plan"

@@ -43,6 +43,9 @@ vocabulary() { # name
 need_data $folder/ggml-vocab-llama-spm.gguf
 vocabulary llama-spm
 vocabulary phi-3
+vocabulary gpt-2
+vocabulary falcon
+vocabulary deepseek-llm
 
 # With BOS unless --no-bos; a vocabulary cannot generate.
 bos=$(graphrun "$work/vocabulary.plan" --tokenize <<<"a" 2>/dev/null)

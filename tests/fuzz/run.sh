@@ -15,7 +15,22 @@ seed_gguf() {
     [ -d "$DATA" ] || echo "skip: fuzz: seeds of gguf need DATA ($DATA)"
     find "$DATA" -size -200k -name '*.gguf' -exec cp --backup=numbered -t "$1" {} + 2>/dev/null ||
         true
+    # llama2.c: 4 columns, 4 hidden, 1 layer, 2 heads, 1 kv head, 3 pieces, context 2.
+    { printf '\4\0\0\0\4\0\0\0\1\0\0\0\2\0\0\0\1\0\0\0\3\0\0\0\2\0\0\0'
+        head -c 496 /dev/zero; } >"$1/llama2c.bin"
     cp -t "$1" "$DATA"/malformed/gguf/* 2>/dev/null || true
+}
+
+# A folder as one input: config.json, a zero byte, model.safetensors.
+seed_safetensors() {
+    local name tool=$folder/make_model
+    ${CC:-cc} -O1 tests/e2e/make_model.c -o "$tool" -lm
+    for name in tests/e2e/architectures/*/; do
+        # Of few numbers: a fuzzer's inputs are small.
+        grep -E 'norm|ln_|bias' "$name/tensors.txt" >"$tool.txt" || continue
+        "$tool" "$tool.txt" "$tool.safetensors"
+        { cat "$name/config.json"; printf '\0'; cat "$tool.safetensors"; } >"$1/$(basename "$name")"
+    done
 }
 
 seed_ir() {

@@ -240,6 +240,7 @@ static const struct {
     {"{\"model_type\": \"m\", \"hidden_size\": 1.5}", "hidden_size: a whole number"},
     {"{\"model_type\": \"m\", \"num_hidden_layers\": 1e10}", "num_hidden_layers: a whole number"},
     {"{\"model_type\": \"m\", \"hidden_size\": -1}", "hidden_size: a whole number"},
+    {"{\"model_type\": \"m\", \"n_head\": 0}", "n_head: a whole number from 1"},
     {"{\"model_type\": \"m\", \"hidden_size\": 18446744073709551617}", "hidden_size: a whole"},
     {"{\"model_type\": \"m\", \"rms_norm_eps\": \"x\"}", "rms_norm_eps: a number"},
     {"{\"model_type\": \"m\", \"rms_norm_eps\": NaN}", "error: not JSON: a value was expected"},

@@ -1,6 +1,6 @@
 // What to read is decided by what the first operand looks like: NAME.lua is a model script; a
-// folder, a GGUF, safetensors or llama2.c file (or shape:…) is a model, whose script is found in the
-// registry by its architecture; anything else is graph text. The registry: $GRAPHC_MODELS, then
+// folder, a GGUF, safetensors or llama2.c file (or shape:…) is a model, whose script is found in
+// the registry by its architecture; anything else is graph text. The registry: $GRAPHC_MODELS, then
 // beside the program (examples/models of a checkout, share/graphc/models of an installation).
 #include "tools/compiler/compile.h"
 
@@ -23,9 +23,12 @@ static bool is_model_path(const char *path)
 {
     struct stat status;
     char magic[4] = {0};
-    if (strncmp(path, "shape:", 6) == 0 || has_suffix(path, ".gguf") ||
-        has_suffix(path, ".safetensors") || has_suffix(path, ".bin") || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+    static const char *const suffixes[] = {".gguf", ".safetensors", ".bin", ".json", ".model"};
+    if (strncmp(path, "shape:", 6) == 0 || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
         return true;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (has_suffix(path, suffixes[i]))
+            return true;
     FILE *file = fopen(path, "rb");
     bool gguf = file && fread(magic, 1, sizeof magic, file) == sizeof magic &&
                 memcmp(magic, "GGUF", 4) == 0;
@@ -83,10 +86,11 @@ static bool find_script(Compile *compile, Diag *diag)
         }
         text_print(&searched, " %s", path);
     }
-    diag_fail(
-        diag, (Where){compile->file->path, 0, 0},
-        "no model script for architecture \"%s\"; write %s.lua (see examples/models) in one of:%s",
-        architecture, architecture, searched.length ? searched.bytes : " $GRAPHC_MODELS");
+    diag_fail(diag, (Where){compile->file->path, 0, 0},
+              "no model script for architecture \"%s\"; write %s.lua (see "
+              "examples/models/README.md) in one "
+              "of:%s",
+              architecture, architecture, searched.length ? searched.bytes : " $GRAPHC_MODELS");
     text_free(&searched);
     return false;
 }
@@ -165,6 +169,11 @@ static bool open_inputs(Compile *compile, Diag *diag)
         return diag_fail(diag, (Where){first, 0, 0},
                          "a script needs a model file: -w FILE.gguf, or -w shape:tinyllama-1.1b");
     if (model && !(compile->file = model_file_open(model, &compile->arena, diag)))
+        return false;
+    if (options->tokenizer && !compile->file)
+        return diag_fail(diag, (Where){0}, "--tokenizer needs a model file: -w FILE.gguf");
+    if (options->tokenizer &&
+        !model_file_read_tokenizer(compile->file, options->tokenizer, &compile->arena, diag))
         return false;
     if (options->script)
         compile->script = options->script;
@@ -276,10 +285,12 @@ const char *compile_command(Compile *compile)
                                                 : "";
     const char *model = compile->file ? base_name(compile->file->path) : "";
     return arena_format(
-        &compile->arena, "graphc %s%s%s -O%d --target=%s --kv=%s --act=%s -b %lld%s", script,
+        &compile->arena, "graphc %s%s%s -O%d --target=%s --kv=%s --act=%s -b %lld%s%s%s", script,
         compile->file ? " -w " : "", model, options->opt, options->target,
         dtype_table[options->kv].name, options->act_auto ? "auto" : "f32",
-        (long long)options->batch, compile->options->vocab_only ? " --vocab-only" : "");
+        (long long)options->batch, compile->options->vocab_only ? " --vocab-only" : "",
+        compile->options->tokenizer ? " --tokenizer " : "",
+        compile->options->tokenizer ? base_name(compile->options->tokenizer) : "");
 }
 
 Plan *compile_plan(Compile *compile, Diag *diag)
@@ -306,8 +317,8 @@ Plan *compile_plan(Compile *compile, Diag *diag)
                           .weights_in =
                               strcmp(mode, "embed") == 0 ? WEIGHTS_IN_PLAN : WEIGHTS_IN_MODEL,
                           .vocabulary = file->has_vocabulary ? &file->vocabulary : NULL,
-        .settings = file->settings,
-        .setting_count = (uint32_t)file->setting_count,
+                          .settings = file->settings,
+                          .setting_count = (uint32_t)file->setting_count,
                           .find_tensor = find_tensor,
                           .context = compile->file};
     return lower_module(compile->module, &source, &compile->arena, diag);

@@ -67,6 +67,7 @@ static void make_command(Command *command, const char *path, bool vocab_only,
     if (options->no_cache)
         add_word(command, "--no-cache");
     add_option(command, "--script", options->script);
+    add_option(command, "--tokenizer", options->tokenizer);
     add_number(command, 0, "-O", options->opt);
     add_number(command, 1, "-b", options->batch);
     add_option(command, "--target", options->target);
