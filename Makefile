@@ -66,7 +66,8 @@ RUNTIME_OBJECTS = $(BASE) $(KERNELS) $(RUNTIME)
 UNIT_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 KERNEL_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernels/test_*.c))
 RANDOM_GRAPHS = $(BUILD)/tests/diff/random_graphs
-TESTS = $(UNIT_TESTS) $(KERNEL_TESTS) $(RANDOM_GRAPHS)
+TOKENIZER_CASES = $(BUILD)/tests/diff/tokenizer/cases
+TESTS = $(UNIT_TESTS) $(KERNEL_TESTS) $(RANDOM_GRAPHS) $(TOKENIZER_CASES)
 HARNESS = $(call objects,$(filter-out $(wildcard tests/*/test_*.c),\
                            $(wildcard tests/unit/*.c tests/kernels/*.c)))
 # Tests that start threads: those that include a part of the runtime which does.
@@ -106,7 +107,7 @@ golden: $(PROGRAMS) ## the golden tests (tests/README.md)
 	@tests/run.sh golden
 bless: $(PROGRAMS) ## writes what the golden tests print now as expected; review the diff
 	@tests/run.sh bless
-diff: $(PROGRAMS) $(RANDOM_GRAPHS) ## whole models against the oracle; N (300) random graphs
+diff: $(PROGRAMS) $(RANDOM_GRAPHS) $(TOKENIZER_CASES) ## whole models against the oracle; N (300) random graphs
 	@tests/run.sh diff
 e2e: $(PROGRAMS) ## the programs as a user starts them
 	@tests/run.sh e2e
@@ -153,7 +154,7 @@ ifeq ($(CLANG),)
 fuzz:
 	@echo 'skip: fuzz: needs clang (apt-get install clang)'
 else
-fuzz: ## libFuzzer on the readers of GGUF, plans and graph text, SECONDS (60) each; needs clang
+fuzz: ## libFuzzer on the readers of GGUF, tokenizers, plans and graph text, SECONDS (60) each; needs clang
 	@$(MAKE) all
 	@$(MAKE) CC=$(CLANG) BUILD=build-fuzz OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \

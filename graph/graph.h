@@ -214,6 +214,7 @@ bool op_infer(Op op, int32_t operand_count, Value *const *operands, const Attrib
 // right (asserted by inference). Not hash-consed; locations are copied from `origin` (may be NULL).
 Node *graph_insert(Graph *graph, Node *before, Op op, int32_t operand_count, Value *const *operands,
                    const Attributes *attributes, const Node *origin);
+void node_add_location(Node *node, SourceLocation location);
 void node_add_locations(Node *node, const Node *origin);
 void node_set_operand(Node *node, int32_t index, Value *value);
 // Every use of `old` (operands and outputs) reads `replacement` instead; a name moves along, unless

@@ -77,6 +77,13 @@ bool want_rows(Inference *in, int i, const char *name)
     return true;
 }
 
+bool want_positive(Inference *in, const char *name, int32_t value)
+{
+    if (value > 0)
+        return true;
+    return infer_refuse(in, "%s is %d, expected at least 1", name, value);
+}
+
 bool want_integers(Inference *in, int i, const char *name, int32_t rank)
 {
     const Value *value = in->operands[i];
@@ -102,7 +109,7 @@ static bool is_stored(const Value *value)
            (node->op == OP_concat && node->attributes.concat.axis == 0);
 }
 
-static bool want_weight_matrix(Inference *in, int i, const char *name)
+bool want_weight_matrix(Inference *in, int i, const char *name)
 {
     const Value *value = in->operands[i];
     const Shape *shape = &value->shape;
@@ -185,8 +192,9 @@ static bool infer_embed(Inference *in)
 
 static bool infer_gather_rows(Inference *in)
 {
-    return want_rows(in, 0, "x") && want_integers(in, 1, "row", 1) &&
-           give_f32(in, rows_of(in, 1), columns_of(in, 0));
+    bool ids = is_ids(in->operands[0]);
+    return (ids || want_rows(in, 0, "x")) && want_integers(in, 1, "row", 1) &&
+           give(in, 0, ids ? DTYPE_i32 : DTYPE_f32, matrix(rows_of(in, 1), columns_of(in, 0)));
 }
 
 static bool want_axis(Inference *in, int32_t axis)
@@ -289,7 +297,7 @@ static bool infer_binary_same(Inference *in)
 
 // --- composite
 
-static bool want_matmul_input(Inference *in)
+bool want_activations(Inference *in)
 {
     const Value *x = in->operands[0];
     if (!want_value(in, 0, "x"))
@@ -325,7 +333,7 @@ static bool want_matmul_weight(Inference *in, int i)
 static bool infer_matmul(Inference *in)
 {
     int64_t columns = 0;
-    if (!want_matmul_input(in))
+    if (!want_activations(in))
         return false;
     for (int i = 1; i < in->count; i++) {
         if (!want_matmul_weight(in, i))

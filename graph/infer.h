@@ -1,5 +1,5 @@
-// What infer.c (the table, most ops, checks) and infer_attention.c (the ops around keys and values)
-// share.
+// What infer.c (the table, most ops, checks), infer_attention.c (the ops around keys and values)
+// and infer_experts.c (mixtures of experts) share.
 //
 // want_… checks operand `i`, which messages call `name`, and returns false after a message; give_…
 // fills in a result and returns true, so that an op's rule reads as one chain of &&.
@@ -47,6 +47,10 @@ const char *infer_type_text(Inference *in, int slot, const Value *value);
 bool want_rows(Inference *in, int i, const char *name);
 // i32 of the rank: 1 is [T], 2 is [B,P].
 bool want_integers(Inference *in, int i, const char *name, int32_t rank);
+bool want_weight_matrix(Inference *in, int i, const char *name);
+// x of a matmul: f32 or quantised, [T,k] in whole blocks.
+bool want_activations(Inference *in);
+bool want_positive(Inference *in, const char *name, int32_t value);
 // w[n]: a vector of any float type with `columns` elements, as many as `owner` has columns.
 bool want_vector(Inference *in, int i, const char *name, int64_t columns, const char *owner);
 bool want_rows_equal(Inference *in, int i, const char *name, int j, const char *other);
@@ -59,5 +63,10 @@ bool give_post(Inference *in, int result, const char *name, Shape shape);
 
 // --- infer_attention.c
 InferFunction infer_rope_table, infer_rope, infer_kv_store, infer_attention, infer_rope_qk_store;
+
+// --- infer_experts.c
+InferFunction infer_route, infer_matmul_experts, infer_combine;
+// ids: what route chose.
+bool is_ids(const Value *value);
 
 #endif

@@ -4,13 +4,6 @@
 // and the states that hold the heads: how many and how large is the state's to say, not the op's.
 #include "graph/infer.h"
 
-static bool want_positive(Inference *in, const char *name, int32_t value)
-{
-    if (value > 0)
-        return true;
-    return infer_refuse(in, "%s is %d, expected at least 1", name, value);
-}
-
 static bool want_state(Inference *in, int i, const char *name, const StateRole *role)
 {
     static const char *const role_names[] = {[STATE_KEYS] = "keys", [STATE_VALUES] = "values"};

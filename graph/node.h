@@ -18,7 +18,6 @@ void use_unlink(Use *use);
 // A node with results of these types, before `before` (NULL: at the end).
 Node *node_create(Graph *graph, Node *before, Op op, int32_t operand_count, Value *const *operands,
                   const Attributes *attributes, const DType *dtypes, const Shape *shapes);
-void node_add_location(Node *node, SourceLocation location);
 // Puts a node that is in no list before another (NULL: to the end).
 void node_link(Node *node, Node *before);
 

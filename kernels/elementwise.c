@@ -86,17 +86,20 @@ void reduce_max_ref(const KernelCall *call, void *scratch, int64_t first, int64_
         *operand_row(call->results, row) = most_of(operand_row(x, row), x->columns);
 }
 
+void softmax_row(const float *x, float *out, int64_t columns)
+{
+    float most = most_of(x, columns);
+    for (int64_t i = 0; i < columns; i++)
+        out[i] = exp_f32(x[i] - most);
+    float sum = sum_of(out, columns);
+    for (int64_t i = 0; i < columns; i++)
+        out[i] /= sum;
+}
+
 void softmax_ref(const KernelCall *call, void *scratch, int64_t first, int64_t last)
 {
     (void)scratch;
     const KernelOperand *x = &call->operands[0];
-    for (int64_t row = first; row < last; row++) {
-        const float *in = operand_row(x, row);
-        float *out = operand_row(call->results, row), most = most_of(in, x->columns);
-        for (int64_t i = 0; i < x->columns; i++)
-            out[i] = exp_f32(in[i] - most);
-        float sum = sum_of(out, x->columns);
-        for (int64_t i = 0; i < x->columns; i++)
-            out[i] /= sum;
-    }
+    for (int64_t row = first; row < last; row++)
+        softmax_row(operand_row(x, row), operand_row(call->results, row), x->columns);
 }

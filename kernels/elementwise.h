@@ -10,4 +10,7 @@ KernelRun sub_ref, mul_ref, div_ref;
 KernelRun neg_ref, sqrt_ref, reciprocal_ref;
 KernelRun reduce_sum_ref, reduce_max_ref, softmax_ref;
 
+// exp(x - max) / sum of them.
+void softmax_row(const float *x, float *out, int64_t columns);
+
 #endif

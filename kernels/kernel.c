@@ -12,6 +12,7 @@
 #include "kernels/matmul.h"
 #include "kernels/movement.h"
 #include "kernels/rope.h"
+#include "kernels/route.h"
 #include "kernels/rows.h"
 
 const char *const target_names[TARGET_COUNT] = {"ref", "avx2", "avx512"};

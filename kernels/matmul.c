@@ -22,11 +22,11 @@ enum { BLOCK_TOKENS = 256, BLOCK_BYTES = 640 * 1024 };
 typedef struct Job {
     const MatmulBody *body;
     const KernelOperand *x, *result;
-    int64_t k;
-    bool floats, swiglu;
+    bool swiglu;
     DType post;
     float *panel, *packed, *unit; // scratch: expanded panel, transposed x, outputs of a unit
-    int64_t token, tokens;        // the current block of tokens
+    int64_t token;                // the first of the current block
+    MatmulTokens tokens;          // the block
 } Job;
 
 // How the rows of one weight are cut.
@@ -54,44 +54,56 @@ static bool call_swiglu(const KernelCall *call)
     return call->attributes->matmul.epilogue == EPILOGUE_swiglu;
 }
 
+int64_t matmul_panel_rows(Layout layout)
+{
+    return layout == LAYOUT_plain ? MATMUL_ROWS : layout_table[layout].panel_rows;
+}
+
+int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post)
+{
+    bool swiglu = epilogue == EPILOGUE_swiglu;
+    if (post != DTYPE_f32)
+        return dtype_table[post].block_elements * (swiglu ? 2 : 1);
+    return swiglu ? 2 * SWIGLU_INTERLEAVE : matmul_panel_rows(layout);
+}
+
 static Cut cut_weight(const KernelCall *call, const KernelOperand *weight)
 {
     Cut cut;
     DType post = call_post(call);
     bool swiglu = call_swiglu(call);
-    cut.panel_rows =
-        weight->layout == LAYOUT_plain ? MATMUL_ROWS : layout_table[weight->layout].panel_rows;
-    cut.unit_rows = cut.panel_rows;
-    if (post != DTYPE_f32)
-        cut.unit_rows = dtype_table[post].block_elements * (swiglu ? 2 : 1);
-    else if (swiglu)
-        cut.unit_rows = 2 * SWIGLU_INTERLEAVE;
+    cut.panel_rows = matmul_panel_rows(weight->layout);
+    cut.unit_rows =
+        matmul_unit_rows(weight->layout, (Epilogue)call->attributes->matmul.epilogue, post);
     assert(weight->rows % (swiglu ? 2 * SWIGLU_INTERLEAVE : 1) == 0);
     assert(post == DTYPE_f32 || weight->rows % cut.unit_rows == 0);
     cut.units = (weight->rows + cut.unit_rows - 1) / cut.unit_rows;
     return cut;
 }
 
-static int64_t token_bytes(const KernelOperand *x)
+int64_t matmul_block_tokens(DType dtype, int64_t k)
 {
-    return dtype_row_bytes(x->dtype, x->columns);
-}
-
-// As many tokens as keep their activations in L2.
-static int64_t block_tokens(const KernelOperand *x)
-{
-    int64_t fitting = BLOCK_BYTES / token_bytes(x) / MATMUL_TOKENS * MATMUL_TOKENS;
+    int64_t fitting = BLOCK_BYTES / dtype_row_bytes(dtype, k) / MATMUL_TOKENS * MATMUL_TOKENS;
     if (fitting < MATMUL_TOKENS)
         return MATMUL_TOKENS;
     return least(fitting, BLOCK_TOKENS);
 }
 
+static int64_t block_tokens(const KernelOperand *x)
+{
+    return matmul_block_tokens(x->dtype, x->columns);
+}
+
+int64_t matmul_panel_scratch(DType dtype, int64_t k)
+{
+    if (dtype == DTYPE_f32)
+        return least(round_up(k, 16), MATMUL_PIECE) * 2 * MATMUL_ROWS * (int64_t)sizeof(float);
+    return dtype == DTYPE_q8k ? k / 256 * MATMUL_Q6_BLOCK : 0;
+}
+
 static int64_t panel_scratch(const KernelOperand *x)
 {
-    if (x->dtype == DTYPE_f32)
-        return least(round_up(x->columns, 16), MATMUL_PIECE) * 2 * MATMUL_ROWS *
-               (int64_t)sizeof(float);
-    return x->dtype == DTYPE_q8k ? x->columns / 256 * MATMUL_Q6_BLOCK : 0;
+    return matmul_panel_scratch(x->dtype, x->columns);
 }
 
 static int64_t packed_scratch(const KernelOperand *x)
@@ -99,7 +111,7 @@ static int64_t packed_scratch(const KernelOperand *x)
     if (x->dtype != DTYPE_f32 || x->rows <= 1)
         return 0;
     int64_t tokens = least(round_up(x->rows, MATMUL_TOKENS), block_tokens(x));
-    return round_up(tokens * token_bytes(x), 64);
+    return round_up(tokens * dtype_row_bytes(x->dtype, x->columns), 64);
 }
 
 static int64_t unit_scratch(const KernelCall *call)
@@ -128,81 +140,115 @@ int64_t matmul_tiles(const KernelCall *call)
     return tiles;
 }
 
-// The block's rows of x as [tile][k][8]. Beyond the last token nothing is written nor read.
-static void transpose_tokens(const Job *job)
+void matmul_transpose(const float *const rows[MATMUL_TOKENS], int64_t columns, int64_t k,
+                      float *tile)
 {
-    const float *x = (const float *)job->x->data + job->token * job->k;
-    for (int64_t t = 0; t < job->tokens; t += MATMUL_TOKENS) {
-        float *tile = job->packed + t * job->k;
-        int64_t columns = least(MATMUL_TOKENS, job->tokens - t);
-        for (int64_t k0 = 0; k0 < job->k; k0 += 16)
-            for (int64_t c = 0; c < columns; c++)
-                for (int64_t k = k0; k < least(k0 + 16, job->k); k++)
-                    tile[k * MATMUL_TOKENS + c] = x[(t + c) * job->k + k];
+    for (int64_t k0 = 0; k0 < k; k0 += 16)
+        for (int64_t c = 0; c < columns; c++)
+            for (int64_t i = k0; i < least(k0 + 16, k); i++)
+                tile[i * MATMUL_TOKENS + c] = rows[c][i];
+}
+
+// The block's rows of x as [tile][k][8].
+static void transpose_tokens(const Job *job, int64_t tokens)
+{
+    int64_t k = job->x->columns;
+    const float *x = operand_row(job->x, job->token);
+    for (int64_t t = 0; t < tokens; t += MATMUL_TOKENS) {
+        const float *rows[MATMUL_TOKENS];
+        int64_t columns = least(MATMUL_TOKENS, tokens - t);
+        for (int64_t c = 0; c < columns; c++)
+            rows[c] = x + (t + c) * k;
+        matmul_transpose(rows, columns, k, job->packed + t * k);
     }
 }
 
-// All tokens of the block over 16 rows, for k from `begin`.
-static void run_chain_tiles(const Job *job, const float *panel, int64_t begin, int64_t count,
-                            float *out, int64_t stride)
+static MatmulTokens bind_tokens(const Job *job, int64_t count)
 {
-    MatmulTile tile = {.panel = panel, .length = count, .stride = stride, .resume = begin > 0};
-    bool one = job->x->rows == 1;
-    tile.spacing = one ? 1 : MATMUL_TOKENS;
-    for (int64_t t = 0; t < job->tokens; t += MATMUL_TOKENS) {
-        tile.columns = (int32_t)least(MATMUL_TOKENS, job->tokens - t);
-        tile.tokens = one ? (const float *)job->x->data + begin
-                          : job->packed + t * job->k + begin * MATMUL_TOKENS;
-        tile.out = out + t * stride;
-        job->body->chain(&tile);
+    const KernelOperand *x = job->x;
+    if (x->dtype == DTYPE_f32) {
+        int32_t spacing = x->rows == 1 ? 1 : MATMUL_TOKENS;
+        const void *data = x->rows == 1 ? x->data : job->packed;
+        return (MatmulTokens){x->dtype, data, count,
+                              spacing * dtype_row_bytes(x->dtype, x->columns), spacing};
     }
+    int32_t spacing = layout_table[x->layout].panel_rows;
+    int64_t tile_bytes = layout_panel_bytes(x->dtype, x->layout, x->columns);
+    return (MatmulTokens){x->dtype, (const uint8_t *)x->data + job->token / spacing * tile_bytes,
+                          count, tile_bytes, spacing};
 }
 
-static void run_chain_panel(const Job *job, const MatmulPanel *panel, int64_t panel_rows,
-                            float *out, int64_t stride)
+// Runs a body over all tokens, from word `word` of each column on.
+static void run_tiles(MatmulTileBody *run, MatmulTile tile, const MatmulTokens *tokens,
+                      int64_t word)
 {
-    MatmulTileBody *vector = job->body->vector[panel->dtype];
-    if (vector && job->x->rows == 1) {
-        vector(&(MatmulTile){panel->data, job->x->data, 1, 1, job->k, out, stride, false});
-        return;
-    }
-    MatmulExpand *expand = job->body->expand_chain[panel->dtype];
-    for (int64_t begin = 0; begin < job->k; begin += MATMUL_PIECE) {
-        int64_t count = least(MATMUL_PIECE, job->k - begin);
-        const float *weights = (const float *)(const void *)panel->data + begin * MATMUL_ROWS;
-        if (expand) {
-            expand(panel, begin, count, job->panel);
-            weights = job->panel;
-        }
-        for (int64_t row = 0; row < panel_rows; row += MATMUL_ROWS)
-            run_chain_tiles(job, weights + row * count, begin, count, out + row, stride);
-    }
-}
-
-static void run_block_panel(const Job *job, const MatmulPanel *panel, float *out, int64_t stride)
-{
-    const MatmulBody *body = job->body;
-    MatmulTileBody *run = body->block[panel->dtype];
-    MatmulTile tile = {.panel = panel->data, .stride = stride};
-    if (body->expand_block[panel->dtype] && job->tokens > 1) {
-        body->expand_block[panel->dtype](panel, 0, job->k, job->panel);
-        tile.panel = job->panel;
-        run = body->expanded[panel->dtype];
-    }
-    int64_t spacing = layout_table[job->x->layout].panel_rows;
-    int64_t tile_bytes = layout_panel_bytes(job->x->dtype, job->x->layout, job->k);
-    tile.spacing = (int32_t)spacing;
-    tile.length = job->k / dtype_table[job->x->dtype].block_elements;
-    for (int64_t t = 0; t < job->tokens; t += spacing) {
-        tile.columns = (int32_t)least(spacing, job->tokens - t);
-        tile.tokens = (const uint8_t *)job->x->data + (job->token + t) / spacing * tile_bytes;
-        tile.out = out + t * stride;
+    float *out = tile.out;
+    tile.spacing = tokens->spacing;
+    for (int64_t t = 0; t < tokens->count; t += tokens->spacing) {
+        tile.columns = (int32_t)least(tokens->spacing, tokens->count - t);
+        tile.tokens = (const uint8_t *)tokens->data + t / tokens->spacing * tokens->tile_bytes +
+                      word * tokens->spacing * (int64_t)sizeof(float);
+        tile.out = out + t * tile.stride;
         run(&tile);
     }
 }
 
-static MatmulPanel weight_panel(const KernelOperand *weight, int64_t row, int64_t panel_rows)
+static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
+                            const MatmulTokens *tokens, float *expanded, float *out, int64_t stride)
 {
+    MatmulTileBody *vector = body->vector[panel->dtype];
+    if (vector && tokens->spacing == 1) {
+        run_tiles(
+            vector,
+            (MatmulTile){.panel = panel->data, .length = panel->k, .out = out, .stride = stride},
+            tokens, 0);
+        return;
+    }
+    MatmulExpand *expand = body->expand_chain[panel->dtype];
+    for (int64_t begin = 0; begin < panel->k; begin += MATMUL_PIECE) {
+        int64_t count = least(MATMUL_PIECE, panel->k - begin);
+        const float *weights = (const float *)(const void *)panel->data + begin * MATMUL_ROWS;
+        if (expand) {
+            expand(panel, begin, count, expanded);
+            weights = expanded;
+        }
+        for (int64_t row = 0; row < matmul_panel_rows(panel->layout); row += MATMUL_ROWS) {
+            MatmulTile tile = {.panel = weights + row * count,
+                               .length = count,
+                               .out = out + row,
+                               .stride = stride,
+                               .resume = begin > 0};
+            run_tiles(body->chain, tile, tokens, begin);
+        }
+    }
+}
+
+static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
+                            const MatmulTokens *tokens, void *expanded, float *out, int64_t stride)
+{
+    MatmulTileBody *run = body->block[panel->dtype];
+    MatmulTile tile = {.panel = panel->data, .out = out, .stride = stride};
+    tile.length = panel->k / dtype_table[tokens->dtype].block_elements;
+    if (body->expand_block[panel->dtype] && tokens->count > 1) {
+        body->expand_block[panel->dtype](panel, 0, panel->k, expanded);
+        tile.panel = expanded;
+        run = body->expanded[panel->dtype];
+    }
+    run_tiles(run, tile, tokens, 0);
+}
+
+void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const MatmulTokens *tokens,
+                      void *expanded, float *out, int64_t stride)
+{
+    if (tokens->dtype == DTYPE_f32)
+        run_chain_panel(body, panel, tokens, expanded, out, stride);
+    else
+        run_block_panel(body, panel, tokens, expanded, out, stride);
+}
+
+MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row)
+{
+    int64_t panel_rows = matmul_panel_rows(weight->layout);
     int64_t bytes = weight->layout == LAYOUT_plain
                         ? panel_rows * dtype_row_bytes(weight->dtype, weight->columns)
                         : layout_panel_bytes(weight->dtype, weight->layout, weight->columns);
@@ -211,8 +257,7 @@ static MatmulPanel weight_panel(const KernelOperand *weight, int64_t row, int64_
                          least(panel_rows, weight->rows - row), weight->columns};
 }
 
-// 16 gates and 16 ups in turn become 16 outputs each, in place.
-static void apply_swiglu(const RowsBody *rows, float *row, int64_t outputs)
+void matmul_apply_swiglu(const RowsBody *rows, float *row, int64_t outputs)
 {
     for (int64_t i = 0; i < outputs; i += SWIGLU_INTERLEAVE) {
         const float *gate = row + 2 * i;
@@ -225,10 +270,10 @@ static void finish_unit(const Job *job, int64_t unit_rows, int64_t rows, int64_t
 {
     const RowsBody *body = job->body->rows;
     int64_t outputs = job->swiglu ? rows / 2 : rows;
-    for (int64_t t = 0; t < job->tokens; t++) {
+    for (int64_t t = 0; t < job->tokens.count; t++) {
         float *row = job->unit + t * unit_rows;
         if (job->swiglu)
-            apply_swiglu(body, row, outputs);
+            matmul_apply_swiglu(body, row, outputs);
         if (job->post == DTYPE_f32)
             memcpy(operand_row(job->result, job->token + t) + column, row,
                    (size_t)outputs * sizeof *row);
@@ -247,11 +292,8 @@ static void run_unit(const Job *job, const KernelOperand *weight, const Cut *cut
     int64_t stride = direct ? job->result->columns : cut->unit_rows;
     float *out = direct ? (float *)job->result->data + job->token * stride + column : job->unit;
     for (int64_t row = begin; row < end; row += cut->panel_rows) {
-        MatmulPanel panel = weight_panel(weight, row, cut->panel_rows);
-        if (job->floats)
-            run_chain_panel(job, &panel, cut->panel_rows, out + (row - begin), stride);
-        else
-            run_block_panel(job, &panel, out + (row - begin), stride);
+        MatmulPanel panel = matmul_panel_at(weight, row);
+        matmul_run_panel(job->body, &panel, &job->tokens, job->panel, out + (row - begin), stride);
     }
     if (!direct)
         finish_unit(job, cut->unit_rows, end - begin, column);
@@ -276,17 +318,16 @@ void matmul_run(const MatmulBody *body, const KernelCall *call, void *scratch, i
                 int64_t last)
 {
     const KernelOperand *x = &call->operands[0];
-    Job job = {.body = body, .x = x, .result = &call->results[0], .k = x->columns};
-    job.floats = x->dtype == DTYPE_f32;
+    Job job = {.body = body, .x = x, .result = &call->results[0]};
     job.swiglu = call_swiglu(call);
     job.post = call_post(call);
     job.panel = scratch;
     job.packed = job.panel + panel_scratch(x) / (int64_t)sizeof(float);
     job.unit = job.packed + packed_scratch(x) / (int64_t)sizeof(float);
-    for (job.token = 0; job.token < x->rows; job.token += job.tokens) {
-        job.tokens = least(x->rows - job.token, block_tokens(x));
-        if (job.floats && x->rows > 1)
-            transpose_tokens(&job);
+    for (job.token = 0; job.token < x->rows; job.token += job.tokens.count) {
+        job.tokens = bind_tokens(&job, least(x->rows - job.token, block_tokens(x)));
+        if (x->dtype == DTYPE_f32 && x->rows > 1)
+            transpose_tokens(&job, job.tokens.count);
         run_units(&job, call, first, last);
     }
 }

@@ -1,5 +1,6 @@
 // matmul: x times the transpose of each weight. matmul.c has the loops, once; a target supplies the
-// bodies: what a panel of weights does to one to eight tokens.
+// bodies: what a panel of weights does to one to eight tokens. matmul_experts.c chooses rows and
+// tokens for the same panels.
 //
 // Operands x[T,k] (f32 row-major, or q8/q8k in t1 or t8), w[n_i,k] …; result f32 row-major or, with
 // post, q8/q8k in t1 or t8. A tile of the schedule is a unit of weight rows that never straddles
@@ -40,6 +41,15 @@ typedef struct MatmulPanel {
     int64_t k;
 } MatmulPanel;
 
+// Tokens as tiles read them: tiles of `spacing` columns one after another.
+typedef struct MatmulTokens {
+    DType dtype;
+    const void *data;
+    int64_t count;
+    int64_t tile_bytes;
+    int32_t spacing; // 1 or MATMUL_TOKENS
+} MatmulTokens;
+
 typedef void MatmulTileBody(const MatmulTile *tile);
 // Floats: k = begin … begin+count-1 as f32 [panel rows / 16][count][16]; begin is a multiple of
 // MATMUL_PIECE. Quants: begin = 0, count = k, in the form that `expanded` of the target reads.
@@ -63,8 +73,34 @@ enum { MATMUL_Q6_BLOCK = 64 * 64 + 16 * 64 + 64 };
 void matmul_run(const MatmulBody *body, const KernelCall *call, void *scratch, int64_t first,
                 int64_t last);
 
+void matmul_experts_run(const MatmulBody *body, const KernelCall *call, void *scratch,
+                        int64_t first, int64_t last);
+
+// What both loops are made of.
+// One panel over all tokens: out [count][stride], as many of each row as the panel has. `expanded`
+// is scratch of matmul_panel_scratch bytes for rows of k columns.
+void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const MatmulTokens *tokens,
+                      void *expanded, float *out, int64_t stride);
+int64_t matmul_panel_scratch(DType dtype, int64_t k);
+// Rows of a panel; a plain weight has panels too.
+int64_t matmul_panel_rows(Layout layout);
+// Rows of a unit: a panel, or what makes a block of the result.
+int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post);
+// The panel that begins at `row`.
+MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row);
+// 16 gates and 16 ups in turn become 16 outputs each, in place.
+void matmul_apply_swiglu(const RowsBody *rows, float *row, int64_t outputs);
+// As many tokens of k columns as keep their activations in L2, a multiple of MATMUL_TOKENS.
+int64_t matmul_block_tokens(DType dtype, int64_t k);
+// Up to MATMUL_TOKENS rows of floats as one tile. Beyond the last nothing is written nor read.
+void matmul_transpose(const float *const rows[MATMUL_TOKENS], int64_t columns, int64_t k,
+                      float *tile);
+
 KernelRun matmul_ref, matmul_avx2, matmul_avx512;
 KernelTiles matmul_tiles;
 KernelScratch matmul_scratch;
+KernelRun matmul_experts_ref, matmul_experts_avx2, matmul_experts_avx512;
+KernelTiles matmul_experts_tiles;
+KernelScratch matmul_experts_scratch;
 
 #endif

@@ -338,4 +338,9 @@ void matmul_avx2(const KernelCall *call, void *scratch, int64_t first, int64_t l
     matmul_run(&body, call, scratch, first, last);
 }
 
+void matmul_experts_avx2(const KernelCall *call, void *scratch, int64_t first, int64_t last)
+{
+    matmul_experts_run(&body, call, scratch, first, last);
+}
+
 #endif

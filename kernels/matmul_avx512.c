@@ -248,4 +248,9 @@ void matmul_avx512(const KernelCall *call, void *scratch, int64_t first, int64_t
     matmul_run(&body, call, scratch, first, last);
 }
 
+void matmul_experts_avx512(const KernelCall *call, void *scratch, int64_t first, int64_t last)
+{
+    matmul_experts_run(&body, call, scratch, first, last);
+}
+
 #endif

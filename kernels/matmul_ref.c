@@ -148,3 +148,8 @@ void matmul_ref(const KernelCall *call, void *scratch, int64_t first, int64_t la
 {
     matmul_run(&body, call, scratch, first, last);
 }
+
+void matmul_experts_ref(const KernelCall *call, void *scratch, int64_t first, int64_t last)
+{
+    matmul_experts_run(&body, call, scratch, first, last);
+}

@@ -18,22 +18,26 @@ const Machine machine_table[TARGET_COUNT] = {
 #undef MACHINE
 };
 
+// DOTS: for an element of a row of weights and a token that meets it.
+enum { DOT_OPERATIONS = 2 };
 enum { EXP_OPERATIONS = 20, SILU_OPERATIONS = EXP_OPERATIONS + 3 };
 enum { TANH_OPERATIONS = 28, GELU_OPERATIONS = TANH_OPERATIONS + 8 };
 
 // Operations an element (of operand 0 if the step computed it, else of the result) of ops that take
-// more than one; those that only move take none. Of matmul: for an element of a weight and a token;
-// of attention: for an element of a key and of a value, a query head and a token.
+// more than one; those that only move take none. Of trait DOTS: for an element of a row of weights
+// and a token that meets it; of attention: for an element of a key and of a value, a query head and
+// a token.
 static const int32_t op_operations[OP_COUNT] = {
     [OP_exp] = EXP_OPERATIONS,
     [OP_silu] = SILU_OPERATIONS,
     [OP_tanh] = TANH_OPERATIONS,
     [OP_gelu] = GELU_OPERATIONS,
     [OP_gelu_tanh] = GELU_OPERATIONS,
-    [OP_matmul] = 2,
     [OP_rms_norm] = 4,
     [OP_layer_norm] = 7,
     [OP_softmax] = EXP_OPERATIONS + 4,
+    [OP_route] = EXP_OPERATIONS + 4,
+    [OP_combine] = 2,
     [OP_swiglu] = SILU_OPERATIONS + 1,
     [OP_geglu] = GELU_OPERATIONS + 1,
     [OP_rope_table] = EXP_OPERATIONS,
@@ -106,9 +110,34 @@ static int64_t state_bytes(const State *state, int64_t positions)
     return positions * dtype_row_bytes(state->dtype, (int64_t)state->kv_heads * state->head_dim);
 }
 
-// What the node's rows read of an operand.
-static int64_t operand_bytes(const Node *node, const Value *value, const Sizes *sizes)
+// Rows of a weight that a step reads: of experts, as many as slots can name.
+static int64_t dotted_rows(const Node *node, const Value *weight, const Sizes *sizes)
 {
+    int64_t rows = value_rows(weight, sizes);
+    if (node->op != OP_matmul_experts)
+        return rows;
+    const Value *ids = node->operands[2].value;
+    int64_t experts = node->attributes.matmul_experts.experts;
+    return rows / experts * least(experts, value_rows(ids, sizes) * value_columns(ids, sizes));
+}
+
+// And those that one token meets.
+static int64_t dotted_rows_of_token(const Node *node, const Value *weight, const Sizes *sizes)
+{
+    int64_t rows = value_rows(weight, sizes);
+    if (node->op != OP_matmul_experts)
+        return rows;
+    return rows / node->attributes.matmul_experts.experts *
+           value_columns(node->operands[2].value, sizes);
+}
+
+// What the node's rows read of an operand.
+static int64_t operand_bytes(const Node *node, int32_t index, const Sizes *sizes)
+{
+    const Value *value = node->operands[index].value;
+    if (node_is_dotted(node, index))
+        return layout_bytes(value->dtype, value->layout, dotted_rows(node, value, sizes),
+                            value_columns(value, sizes));
     if (value->kind == VALUE_STATE)
         return state_bytes(value->state, sizes->depth);
     if (node->op == OP_embed && value->kind == VALUE_WEIGHT)
@@ -128,7 +157,7 @@ static void count_bytes(Cost *cost, const Node *node, const Sizes *sizes)
         if (op_table[node->op].written >> i & 1u)
             cost->written_bytes += state_bytes(value->state, sizes->symbols[SYMBOL_T]);
         else
-            cost->read_bytes += operand_bytes(node, value, sizes);
+            cost->read_bytes += operand_bytes(node, i, sizes);
     }
     for (int32_t i = 0; i < node->result_count; i++)
         cost->written_bytes += value_bytes(node->results[i], sizes);
@@ -142,12 +171,12 @@ static double attention_operations(const Node *node, const Sizes *sizes)
            (double)(columns * op_operations[OP_attention] + heads * EXP_OPERATIONS);
 }
 
-static double matmul_operations(const Node *node, int32_t index, const Sizes *sizes)
+static double dot_operations(const Node *node, int32_t index, const Sizes *sizes)
 {
     const Value *weight = node->operands[index].value;
     return (double)value_rows(node->operands[0].value, sizes) *
-           (double)(value_rows(weight, sizes) * value_columns(weight, sizes)) *
-           op_operations[OP_matmul];
+           (double)(dotted_rows_of_token(node, weight, sizes) * value_columns(weight, sizes)) *
+           DOT_OPERATIONS;
 }
 
 static double count_operations(const Node *node, const Sizes *sizes)
@@ -156,9 +185,9 @@ static double count_operations(const Node *node, const Sizes *sizes)
     double operations = 0;
     if (node->op == OP_attention)
         return attention_operations(node, sizes);
-    if (node->op == OP_matmul) {
+    if (op_table[node->op].traits & OP_DOTS) {
         for (int32_t i = 1; i < node->operand_count; i++)
-            operations += matmul_operations(node, i, sizes);
+            operations += node_is_dotted(node, i) ? dot_operations(node, i, sizes) : 0;
         return operations;
     }
     if (counted->kind != VALUE_RESULT && node->result_count)
@@ -187,18 +216,19 @@ Cost cost_node(const Node *node, const KernelRow *row, int64_t tokens)
     return timed(cost, row);
 }
 
-Cost cost_matmul(const Node *node, int32_t index, DType input, Layout layout, const KernelRow *row,
-                 int64_t tokens)
+Cost cost_dots(const Node *node, int32_t index, DType input, Layout layout, const KernelRow *row,
+               int64_t tokens)
 {
-    assert(node->op == OP_matmul && row->op == OP_matmul);
+    assert(node_is_dotted(node, index) && row->op == node->op);
     Sizes sizes = sizes_of(node, tokens);
     const Value *x = node->operands[0].value, *weight = node->operands[index].value;
-    int64_t rows = value_rows(x, &sizes), n = value_rows(weight, &sizes);
-    int64_t k = value_columns(weight, &sizes);
+    int64_t rows = value_rows(x, &sizes), k = value_columns(weight, &sizes);
+    int64_t outputs = dotted_rows_of_token(node, weight, &sizes);
     Cost cost = {.read_bytes =
-                     rows * dtype_row_bytes(input, k) + layout_bytes(weight->dtype, layout, n, k),
-                 .written_bytes = rows * dtype_row_bytes(DTYPE_f32, n),
-                 .operations = matmul_operations(node, index, &sizes)};
+                     rows * dtype_row_bytes(input, value_columns(x, &sizes)) +
+                     layout_bytes(weight->dtype, layout, dotted_rows(node, weight, &sizes), k),
+                 .written_bytes = rows * dtype_row_bytes(DTYPE_f32, outputs),
+                 .operations = dot_operations(node, index, &sizes)};
     return timed(cost, row);
 }
 

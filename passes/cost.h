@@ -35,10 +35,10 @@ enum { COST_DEPTH = 512 };
 int64_t cost_tokens(const Graph *graph);
 // A node run by a row at T = tokens, with one row asked for (R = 1) and one sequence.
 Cost cost_node(const Node *node, const KernelRow *row, int64_t tokens);
-// A matmul at T = tokens as if operand `index` were its only weight and had that layout, and the
-// activations the type `input`.
-Cost cost_matmul(const Node *node, int32_t index, DType input, Layout layout, const KernelRow *row,
-                 int64_t tokens);
+// A node of trait DOTS at T = tokens as if operand `index` were its only weight and had that
+// layout, and the activations the type `input`.
+Cost cost_dots(const Node *node, int32_t index, DType input, Layout layout, const KernelRow *row,
+               int64_t tokens);
 
 // The cost of one token, summed over phases: a token of a prefill counts as much as one of decode.
 typedef struct TokenCost {

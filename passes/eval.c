@@ -122,7 +122,7 @@ static void *weight_bytes(Evaluator *evaluator, const Value *value, Layout layou
 static Layout weight_layout(const Node *node, const Value *value)
 {
     bool quantised = dtype_table[node->operands[0].value->dtype].kind == DTYPE_KIND_ACT;
-    bool matrix = value->shape.rank == 2 && node->op == OP_matmul;
+    bool matrix = value->shape.rank == 2 && op_table[node->op].traits & OP_DOTS;
     return quantised && matrix ? LAYOUT_n16k4 : value->layout;
 }
 

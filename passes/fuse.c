@@ -261,6 +261,15 @@ static const char *gate_up_matmul(const Node *root, Node **matmul)
     return (*matmul)->operand_count == 2 ? NULL : "gate and up have different types";
 }
 
+// Gate or up of a weight that holds both: what was joined is taken as it was.
+static const Recipe *half_of(Arena *arena, const Recipe *recipe, int32_t which)
+{
+    int64_t half = recipe->rows / 2;
+    if (recipe->kind == RECIPE_CONCAT && recipe->child_count == 2)
+        return recipe->children[which];
+    return recipe_slice(arena, recipe, which * half, (which + 1) * half);
+}
+
 // swiglu(x·g', x·u')  ->  matmul(x, interleave(g, u)) {epilogue=swiglu}: gate and up never reach
 // memory.
 bool rule_swiglu_matmul(PassContext *context, Node *root)
@@ -273,11 +282,9 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
     if (matmul->operands[1].value->kind != VALUE_WEIGHT)
         return rule_miss(context, rule, root, "the weights are cut or joined by ops");
     const Weight *weight = matmul->operands[1].value->weight;
-    const Recipe *recipe = weight->recipe;
-    if (recipe->kind != RECIPE_CONCAT || recipe->child_count != 2)
-        return rule_miss(context, rule, root, "the weight is no concat of gate and up");
-    if (recipe->children[0]->rows != recipe->children[1]->rows ||
-        recipe->children[0]->rows % SWIGLU_INTERLEAVE)
+    Arena *arena = context->module->arena;
+    const Recipe *gate = half_of(arena, weight->recipe, 0), *up = half_of(arena, weight->recipe, 1);
+    if (gate->rows != up->rows || gate->rows % SWIGLU_INTERLEAVE)
         return rule_miss(context, rule, root, "rows of gate and up do not interleave evenly");
     KernelQuery query = {.op = OP_matmul,
                          .target = context->target,
@@ -287,11 +294,9 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
                          .epilogue = EPILOGUE_swiglu};
     if (!has_kernel(context, rule, root, &query))
         return false;
-    Arena *arena = context->module->arena;
     Value *interleaved = rule_weight(
         context, root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
-        weight->shape,
-        recipe_interleave(arena, recipe->children[0], recipe->children[1], SWIGLU_INTERLEAVE));
+        weight->shape, recipe_interleave(arena, gate, up, SWIGLU_INTERLEAVE));
     Attributes attributes = matmul->attributes;
     attributes.matmul.epilogue = EPILOGUE_swiglu;
     attributes.matmul.post = root->attributes.swiglu.post;
@@ -302,6 +307,72 @@ bool rule_swiglu_matmul(PassContext *context, Node *root)
     value_replace_uses(root->results[0], fused->results[0]);
     graph_remove(root);
     return true;
+}
+
+// Why gate and up are no pair of products that can be one; NULL if they are.
+static const char *unlike_experts(const Node *root, const Node *gate, const Node *up)
+{
+    const Value *g = gate->operands[1].value, *u = up->operands[1].value;
+    if (gate->operands[0].value != up->operands[0].value ||
+        gate->operands[2].value != up->operands[2].value)
+        return "gate and up read different values";
+    if (value_single_user(gate->results[0]) != root || value_single_user(up->results[0]) != root)
+        return "gate or up has a second use";
+    if (g->kind != VALUE_WEIGHT || u->kind != VALUE_WEIGHT)
+        return "the weights are cut or joined by ops";
+    if (g->dtype != u->dtype)
+        return "gate and up have different types";
+    bool fresh = gate->attributes.matmul_experts.epilogue == EPILOGUE_none &&
+                 up->attributes.matmul_experts.epilogue == EPILOGUE_none;
+    if (!fresh || gate->attributes.matmul_experts.post != DTYPE_f32)
+        return "a product has an epilogue or post already";
+    int64_t rows = g->shape.dims[0].constant / gate->attributes.matmul_experts.experts;
+    return rows % SWIGLU_INTERLEAVE ? "rows of an expert do not interleave evenly" : NULL;
+}
+
+// swiglu(experts(x, g), experts(x, u))  ->  experts(x, interleave(g, u)) {epilogue=swiglu}: the
+// rows of an expert stay together.
+bool rule_swiglu_experts(PassContext *context, Node *root)
+{
+    const RuleId rule = RULE_swiglu_experts;
+    Node *gate = value_produced_by(root->operands[0].value, OP_matmul_experts);
+    Node *up = value_produced_by(root->operands[1].value, OP_matmul_experts);
+    if (!gate || !up)
+        return false;
+    const char *reason = unlike_experts(root, gate, up);
+    if (reason)
+        return rule_miss(context, rule, root, reason);
+    const Weight *g = gate->operands[1].value->weight, *u = up->operands[1].value->weight;
+    KernelQuery query = {.op = OP_matmul_experts,
+                         .target = context->target,
+                         .inputs = 1u << gate->operands[0].value->dtype,
+                         .stored = 1u << g->dtype,
+                         .post = (DType)root->attributes.swiglu.post,
+                         .epilogue = EPILOGUE_swiglu};
+    if (!has_kernel(context, rule, root, &query))
+        return false;
+    Arena *arena = context->module->arena;
+    Shape shape = {2, {dim_constant(2 * g->recipe->rows), dim_constant(g->recipe->columns)}};
+    Value *interleaved = rule_weight(
+        context, root->graph, arena_format(arena, "%s+%s.interleaved", g->name, u->name), g->dtype,
+        shape, recipe_interleave(arena, g->recipe, u->recipe, SWIGLU_INTERLEAVE));
+    Attributes attributes = gate->attributes;
+    attributes.matmul_experts.epilogue = EPILOGUE_swiglu;
+    attributes.matmul_experts.post = root->attributes.swiglu.post;
+    Value *operands[] = {gate->operands[0].value, interleaved, gate->operands[2].value};
+    Node *fused =
+        graph_insert(root->graph, gate, OP_matmul_experts, 3, operands, &attributes, gate);
+    fused->mark = gate->mark;
+    node_add_locations(fused, up);
+    node_add_locations(fused, root);
+    value_replace_uses(root->results[0], fused->results[0]);
+    graph_remove(root);
+    return true;
+}
+
+static int64_t columns_of(const Value *value)
+{
+    return value->shape.dims[1].constant;
 }
 
 // Attention computes by kv head, matmul by weight, a norm by head: an activation block must not
@@ -315,6 +386,8 @@ static bool blocks_fit(const Node *node, DType type)
     }
     if (node->op == OP_rms_norm)
         return node->operands[1].value->shape.dims[0].constant % block == 0;
+    if (node->op == OP_matmul_experts)
+        return columns_of(node->results[0]) / columns_of(node->operands[2].value) % block == 0;
     for (int32_t i = 1; node->op == OP_matmul && i < node->operand_count; i++)
         if (node->operands[i].value->shape.dims[0].constant % block)
             return false;
@@ -330,6 +403,7 @@ static int32_t *post_of(Node *node)
     case OP_swiglu: return &node->attributes.swiglu.post;
     case OP_geglu: return &node->attributes.geglu.post;
     case OP_matmul: return &node->attributes.matmul.post;
+    case OP_matmul_experts: return &node->attributes.matmul_experts.post;
     case OP_attention: return &node->attributes.attention.post;
     default: return NULL;
     }

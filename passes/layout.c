@@ -27,9 +27,9 @@ static KernelQuery reader_query(const PassContext *context, const Node *node, DT
 static Cost reader_cost(const Use *use, Layout layout, const KernelRow *row, int64_t tokens)
 {
     Node *node = use->user;
-    if (node->op == OP_matmul)
-        return cost_matmul(node, (int32_t)(use - node->operands), node->operands[0].value->dtype,
-                           layout, row, tokens);
+    int32_t index = (int32_t)(use - node->operands);
+    if (node_is_dotted(node, index))
+        return cost_dots(node, index, node->operands[0].value->dtype, layout, row, tokens);
     Layout before = use->value->layout;
     use->value->layout = layout;
     Cost cost = cost_node(node, row, tokens);

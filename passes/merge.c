@@ -115,7 +115,7 @@ static void merge_siblings(PassContext *context, int32_t count, Node *const *nod
 static DType activation_of(const PassContext *context, const Node *node)
 {
     const Value *weight = node->operands[1].value;
-    return numerics_activation(context->module, context->target, weight->dtype);
+    return numerics_activation(context->module, context->target, OP_matmul, weight->dtype);
 }
 
 // Why `other` cannot join `node` and the `count` matmuls of its group so far, printed to `why`;

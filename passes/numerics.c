@@ -22,26 +22,26 @@ static DType suited(DType weights)
     return dtype_table[weights].block_elements == 256 ? DTYPE_q8k : DTYPE_q8;
 }
 
-static KernelQuery matmul_query(Target target, DType input, DType stored, uint32_t layouts)
+static KernelQuery dots_query(Op op, Target target, DType input, DType stored, uint32_t layouts)
 {
-    return (KernelQuery){.op = OP_matmul,
+    return (KernelQuery){.op = op,
                          .target = target,
                          .inputs = 1u << input,
                          .stored = 1u << stored,
                          .layouts = layouts};
 }
 
-static bool catalogue_has(Target target, DType input, DType stored)
+static bool catalogue_has(Op op, Target target, DType input, DType stored)
 {
-    KernelQuery query = matmul_query(target, input, stored, 0);
+    KernelQuery query = dots_query(op, target, input, stored, 0);
     return kernel_find(&query) != NULL;
 }
 
-DType numerics_activation(const Module *module, Target target, DType dtype)
+DType numerics_activation(const Module *module, Target target, Op op, DType dtype)
 {
     DType act = suited(dtype);
     bool may = module->options.act_auto && module->options.opt > 0;
-    return may && catalogue_has(target, act, dtype) ? act : DTYPE_f32;
+    return may && catalogue_has(op, target, act, dtype) ? act : DTYPE_f32;
 }
 
 // The quantise node of a value, made if there is none yet; it stands before `before`.
@@ -73,13 +73,13 @@ static bool add_weight_cost(const PassContext *context, const Node *node, int32_
     TokenCost best = {0};
     bool found = false;
     for (int layout = 0; layout < LAYOUT_COUNT; layout++) {
-        KernelQuery query = matmul_query(context->target, input, stored, 1u << layout);
+        KernelQuery query = dots_query(node->op, context->target, input, stored, 1u << layout);
         const KernelRow *row = kernel_find(&query);
         if (!row || !cost_layout_fits((Layout)layout, stored))
             continue;
         TokenCost one = {0};
         for (int i = 0; i < (batch > 1 ? 2 : 1); i++) {
-            Cost cost = cost_matmul(node, index, input, (Layout)layout, row, phases[i]);
+            Cost cost = cost_dots(node, index, input, (Layout)layout, row, phases[i]);
             token_cost_add(&one, &cost, phases[i]);
         }
         if (!found || one.ns < best.ns)
@@ -96,7 +96,7 @@ static bool matmul_cost(const PassContext *context, const Node *node, DType inpu
 {
     *cost = (TokenCost){0};
     for (int32_t i = 1; i < node->operand_count; i++) {
-        if (!add_weight_cost(context, node, i, input, cost))
+        if (node_is_dotted(node, i) && !add_weight_cost(context, node, i, input, cost))
             return false;
     }
     return true;
@@ -111,8 +111,10 @@ static void print_refusal(const PassContext *context, const Node *node, DType ac
         return;
     }
     for (int32_t i = 1; i < node->operand_count; i++) {
+        if (!node_is_dotted(node, i))
+            continue;
         const Value *weight = node->operands[i].value;
-        KernelQuery query = matmul_query(context->target, act, weight->dtype, 0);
+        KernelQuery query = dots_query(node->op, context->target, act, weight->dtype, 0);
         if (suited(weight->dtype) != act) {
             text_print(out, "another weight of the matmul is %s", dtype_table[weight->dtype].name);
             return;
@@ -160,7 +162,8 @@ static void explain_matmul(PassContext *context, const Node *node, DType chosen)
 {
     DType quantised = chosen;
     for (int32_t i = 1; quantised == DTYPE_f32 && i < node->operand_count; i++)
-        quantised = suited(node->operands[i].value->dtype);
+        if (node_is_dotted(node, i))
+            quantised = suited(node->operands[i].value->dtype);
     explain_alternative(context, node, DTYPE_f32, chosen, quantised);
     if (quantised != DTYPE_f32)
         explain_alternative(context, node, quantised, chosen, quantised);
@@ -171,8 +174,11 @@ static void decide_matmul(PassContext *context, Node *node)
     DType act = DTYPE_COUNT;
     Value *x = node->operands[0].value;
     for (int32_t i = 1; i < node->operand_count; i++) {
+        if (!node_is_dotted(node, i))
+            continue;
         const Value *weight = node->operands[i].value;
-        DType wanted = numerics_activation(context->module, context->target, weight->dtype);
+        DType wanted =
+            numerics_activation(context->module, context->target, node->op, weight->dtype);
         if (act != DTYPE_COUNT && act != wanted)
             wanted = DTYPE_f32; // merge keeps such weights apart; a script may still join them
         act = wanted;
@@ -191,7 +197,7 @@ bool pass_numerics(PassContext *context)
     cost_explain_machine(context);
     for (int32_t i = 0; i < module->graphs.count; i++)
         for (Node *node = module->graphs.items[i]->first; node; node = node->next)
-            if (node->op == OP_matmul && node->operands[0].value->dtype == DTYPE_f32)
+            if (op_table[node->op].traits & OP_DOTS && node->operands[0].value->dtype == DTYPE_f32)
                 decide_matmul(context, node);
     return true;
 }

@@ -4,7 +4,8 @@
 
 #include "passes/passes.h"
 
-// The type in which the activations of a matmul with weights of `dtype` are read: f32, q8 or q8k.
-DType numerics_activation(const Module *module, Target target, DType dtype);
+// The type in which an op of trait DOTS with weights of `dtype` reads its activations: f32, q8 or
+// q8k.
+DType numerics_activation(const Module *module, Target target, Op op, DType dtype);
 
 #endif

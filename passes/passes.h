@@ -85,6 +85,8 @@ void pass_explain(PassContext *context, const char *rule, const Node *node, cons
     __attribute__((format(printf, 4, 5)));
 // What the catalogue is asked for a node: types, layouts (of weights laid out already), post.
 KernelQuery node_query(const Node *node, Target target);
+// Whether operand `index` is a matrix that meets the activations of an op of trait DOTS.
+bool node_is_dotted(const Node *node, int32_t index);
 // "no kernel for matmul of q8 with stored q8_0 to q8 on target avx2".
 void no_kernel_print(Text *out, const KernelQuery *query);
 

@@ -147,9 +147,7 @@ KernelQuery node_query(const Node *node, Target target)
     KernelQuery query = {.op = node->op,
                          .target = target,
                          .post = op_post(node->op, &node->attributes),
-                         .epilogue = node->op == OP_matmul
-                                         ? (Epilogue)node->attributes.matmul.epilogue
-                                         : EPILOGUE_none};
+                         .epilogue = op_epilogue(node->op, &node->attributes)};
     for (int32_t i = 0; i < node->operand_count; i++) {
         const Value *value = node->operands[i].value;
         if (value->kind == VALUE_STATE || (value->kind == VALUE_WEIGHT && value->shape.rank > 1)) {
@@ -160,6 +158,12 @@ KernelQuery node_query(const Node *node, Target target)
         }
     }
     return query;
+}
+
+bool node_is_dotted(const Node *node, int32_t index)
+{
+    return op_table[node->op].traits & OP_DOTS && index > 0 &&
+           node->operands[index].value->dtype != DTYPE_i32;
 }
 
 static void print_set(Text *out, uint32_t set)

@@ -10,8 +10,8 @@ bool pass_simplify(PassContext *context)
     return true;
 }
 
-// A row-wise node whose operands can all be gathered or are read whole: matrices of f32 with the
-// rows of the result, weights, vectors and constants.
+// A row-wise node whose operands can all be gathered or are read whole: matrices of f32 or ids with
+// the rows of the result, weights, vectors and constants.
 static bool can_gather_operands(const Node *node)
 {
     const Value *result = node->results[0];
@@ -19,7 +19,8 @@ static bool can_gather_operands(const Node *node)
         const Value *value = node->operands[i].value;
         if (value->kind == VALUE_WEIGHT || value->kind == VALUE_CONSTANT || value->shape.rank == 0)
             continue;
-        if (value->kind != VALUE_RESULT || value->dtype != DTYPE_f32 || value->shape.rank != 2 ||
+        if (value->kind != VALUE_RESULT || value->shape.rank != 2 ||
+            (value->dtype != DTYPE_f32 && value->dtype != DTYPE_i32) ||
             !dim_equal(value->shape.dims[0], result->shape.dims[0]))
             return false;
     }

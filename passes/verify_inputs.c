@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "graph/base/hash.h"
+#include "passes/passes.h"
 
 enum { SEQUENCES = 3, GROUPS = 2, PAGES = 2, SEED = 20 };
 // Chunk that ends two tokens into the second page.
@@ -108,9 +109,10 @@ static bool measure(const Graph *graph, int64_t *vocabulary, int64_t *context, i
             int64_t *least = picks_positions(node) ? context : vocabulary;
             *least = rows < *least ? rows : *least;
         }
-        for (int32_t i = 1; node->op == OP_matmul && i < node->operand_count; i++)
-            *cost += node->operands[i].value->shape.dims[0].constant *
-                     node->operands[i].value->shape.dims[1].constant;
+        for (int32_t i = 1; i < node->operand_count; i++)
+            if (node_is_dotted(node, i))
+                *cost += node->operands[i].value->shape.dims[0].constant *
+                         node->operands[i].value->shape.dims[1].constant;
     }
     return true;
 }

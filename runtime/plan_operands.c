@@ -246,8 +246,10 @@ static bool check_embed(const StepCheck *check)
 static bool check_gather_rows(const StepCheck *check)
 {
     const View *x = &check->operands[0];
-    return is_f32_matrix(x, symbol_t, x->columns) && is_input(&check->operands[1], INPUT_ROW) &&
-           is_result(check->results, DTYPE_f32, symbol_r, x->columns);
+    bool ids = is_result(x, DTYPE_i32, symbol_t, x->columns);
+    return (ids || is_f32_matrix(x, symbol_t, x->columns)) &&
+           is_input(&check->operands[1], INPUT_ROW) &&
+           is_result(check->results, ids ? DTYPE_i32 : DTYPE_f32, symbol_r, x->columns);
 }
 
 static bool check_slice(const StepCheck *check)
@@ -293,23 +295,65 @@ static bool check_reduce(const StepCheck *check)
     return is_f32(x) && is_result(check->results, DTYPE_f32, x->rows, 1);
 }
 
+// What the attributes of a product with weights make of `rows` rows; 0 if they cannot.
+static int64_t outputs_of_rows(const StepCheck *check, int64_t rows)
+{
+    uint32_t post = post_of(check);
+    Epilogue epilogue = op_epilogue(check->row->op, check->attributes);
+    if (post == DTYPE_COUNT || !set_has(check->row->epilogues, (uint32_t)epilogue))
+        return 0;
+    int64_t halves = epilogue == EPILOGUE_swiglu ? 2 : 1;
+    int64_t unit = post != DTYPE_f32 ? dtype_table[post].block_elements * halves
+                                     : (halves == 2 ? 2 * SWIGLU_INTERLEAVE : 1);
+    return rows % unit == 0 ? rows / halves : 0;
+}
+
 static bool check_matmul(const StepCheck *check)
 {
     const View *x = &check->operands[0];
-    uint32_t post = post_of(check), epilogue = (uint32_t)check->attributes->matmul.epilogue;
-    if (post == DTYPE_COUNT || !set_has(check->row->epilogues, epilogue) ||
-        !set_has(check->row->inputs, x->operand->dtype) || !is_activation(x, x->operand->dtype))
+    int64_t columns = 0;
+    if (!set_has(check->row->inputs, x->operand->dtype) || !is_activation(x, x->operand->dtype))
         return false;
-    int64_t halves = epilogue == EPILOGUE_swiglu ? 2 : 1, columns = 0;
-    int64_t unit = post != DTYPE_f32 ? dtype_table[post].block_elements * halves
-                                     : (halves == 2 ? 2 * SWIGLU_INTERLEAVE : 1);
     for (int32_t i = 1; i < check->operand_count; i++) {
         const View *w = &check->operands[i];
-        if (!is_matrix(check, w) || w->columns != x->columns || w->rows.constant % unit != 0)
+        int64_t outputs = outputs_of_rows(check, w->rows.constant);
+        if (!is_matrix(check, w) || w->columns != x->columns || outputs == 0)
             return false;
-        columns += w->rows.constant / halves;
+        columns += outputs;
     }
-    return is_result(check->results, post, x->rows, columns);
+    return is_result(check->results, post_of(check), x->rows, columns);
+}
+
+static bool check_route(const StepCheck *check)
+{
+    const View *logits = &check->operands[0];
+    int64_t k = check->attributes->route.k;
+    return is_f32(logits) && k >= 1 && k <= logits->columns &&
+           is_result(&check->results[0], DTYPE_i32, logits->rows, k) &&
+           is_result(&check->results[1], DTYPE_f32, logits->rows, k);
+}
+
+// Ids may say anything: the kernel looks for those of its experts.
+static bool check_matmul_experts(const StepCheck *check)
+{
+    const View *x = &check->operands[0], *w = &check->operands[1], *ids = &check->operands[2];
+    int64_t experts = check->attributes->matmul_experts.experts, slots = ids->columns;
+    if (!set_has(check->row->inputs, x->operand->dtype) || !is_activation(x, x->operand->dtype) ||
+        !is_matrix(check, w) || !is_result(ids, DTYPE_i32, x->rows, slots) || experts < 1 ||
+        w->rows.constant % experts != 0)
+        return false;
+    bool own = x->columns % slots == 0 && x->columns / slots == w->columns;
+    int64_t outputs = outputs_of_rows(check, w->rows.constant / experts);
+    return (own || x->columns == w->columns) && outputs > 0 &&
+           is_result(check->results, post_of(check), x->rows, slots * outputs);
+}
+
+static bool check_combine(const StepCheck *check)
+{
+    const View *parts = &check->operands[0], *weights = &check->operands[1];
+    return is_f32(parts) && is_f32_matrix(weights, parts->rows, weights->columns) &&
+           parts->columns % weights->columns == 0 &&
+           is_result(check->results, DTYPE_f32, parts->rows, parts->columns / weights->columns);
 }
 
 static bool check_norm(const StepCheck *check)

@@ -34,7 +34,8 @@ slice_weight|recipe, begin, end|recipe, 0, end - begin
 concat_weights|operands[i].value;|operands[0].value;
 add_rms_norm|{x, y, weight}|{x, x, weight}
 rope_qk_store|insert_rope_qk_store(root, keys, &q, &k)|insert_rope_qk_store(root, keys, \&k, \&k)
-swiglu_matmul|children[0], recipe->children[1], SW|children[1], recipe->children[0], SW
+swiglu_matmul|gate, up, SW|up, gate, SW
+swiglu_experts|g->recipe, u->recipe|u->recipe, g->recipe
 quantise_post|root->results[0], value|root->results[0], value->producer.node->operands[0].value
 '
 

@@ -144,6 +144,29 @@ function blocks.gated(x, i, activate)
     return named("l" .. i .. ".ffn", out)
 end
 
+-- Experts of layer i, networks as `gated`: a row goes to those that the router gives most, and their
+-- outputs are added by these shares, which `normalise` makes add up to 1. Shazeer et al. 2017.
+function blocks.mixture(x, i, normalise)
+    local blk, experts, n = "blk." .. i .. ".ffn_", number("expert_count"), blocks.width
+    local hidden = hp:get("expert_feed_forward_length") or number("feed_forward_length")
+    local ids, shares = route(blocks.linear(x, blk .. "gate_inp", experts),
+                              {k = number("expert_used_count"), normalise = normalise and 1 or 0})
+    local function own(y, name, rows, columns)
+        local weight = w(blk .. name .. "_exps.weight", {experts, rows, columns})
+        return matmul_experts(y, weight, ids, {experts = experts})
+    end
+    local h = swiglu(own(x, "gate", hidden, n), own(x, "up", hidden, n))
+    return named("l" .. i .. ".ffn", combine(own(h, "down", n, hidden), shares))
+end
+
+-- `mixture` in the layers that have experts, `gated` with swiglu in the others.
+function blocks.sparse(x, i, normalise)
+    blocks.only("expert_gating_func", 1)
+    blocks.only("expert_weights_scale", 1, 0)
+    local mixed = model.has("blk." .. i .. ".ffn_gate_inp.weight")
+    return mixed and blocks.mixture(x, i, normalise) or blocks.gated(x, i, swiglu)
+end
+
 -- down(activate(up(x))).
 function blocks.plain(x, i, activate)
     local blk = "blk." .. i .. ".ffn_"

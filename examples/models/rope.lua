@@ -107,7 +107,7 @@ local function scaling_of(dims, theta)
         local known = {}
         for name in pairs(scalings) do known[#known + 1] = name end
         error(string.format("rope scaling \"%s\" is not supported; %s are", kind,
-                            table.concat(known, ", ")))
+                            table.concat(known, ", ")), 3)
     end
     local scaling = scalings[kind](dims, theta)
     if model.has("rope_freqs.weight") then

@@ -253,7 +253,7 @@ static bool read_spaces(Source *source, const Defaults *standard)
     if (squeeze)
         maker_add_step(&source->maker, TEXT_SQUEEZE, 0, PIECE_TEXT(""), PIECE_TEXT(""));
     maker_add_spaces(&source->maker, dummy, false);
-    maker_add_space_decoder(&source->maker, dummy);
+    maker_add_space_decoder(&source->maker, dummy, squeeze);
     return true;
 }
 

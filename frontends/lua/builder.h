@@ -26,6 +26,7 @@ typedef struct ScriptFile {
 
 typedef struct Builder {
     LuaHost *host;
+    const char *script; // path of the model's own script, which may require others
     const ModelFile *file;
     Module *module; // its arena holds everything here
     Graph *graph;
@@ -41,6 +42,8 @@ Builder *builder_of(lua_State *lua);
 void builder_count(lua_State *lua, Builder *builder);
 // The innermost script line; the file is its base name, so that plans do not depend on folders.
 SourceLocation builder_location(lua_State *lua, Builder *builder);
+// The line of the model's own script that led there.
+SourceLocation builder_script_location(lua_State *lua, Builder *builder);
 
 // --- values.c
 

@@ -74,21 +74,39 @@ static bool finish(const Builder *builder, const LuaFrontendOptions *options, Di
     return check_logits(builder, options->script, diag) && add_taps(builder, options, diag);
 }
 
+const char *lua_frontend_folder(const char *script, Arena *arena)
+{
+    const char *slash = strrchr(script, '/');
+    return slash ? arena_copy_text(arena, script, (size_t)(slash - script)) : ".";
+}
+
+// The script's own folder, then the registry.
+static LuaHostOptions host_options(const LuaFrontendOptions *options, Arena *arena)
+{
+    const char **folders = ARENA_ARRAY(arena, const char *, options->registry_count + 1);
+    folders[0] = lua_frontend_folder(options->script, arena);
+    for (int i = 0; i < options->registry_count; i++)
+        folders[i + 1] = options->registry[i];
+    return (LuaHostOptions){.registry = folders, .registry_count = options->registry_count + 1};
+}
+
 Module *lua_frontend_build(const LuaFrontendOptions *options, const ModelFile *file,
                            ModuleOptions module_options, Arena *arena, FileList *inputs_read,
                            Diag *diag)
 {
-    LuaHostOptions host_options = {.registry = options->registry,
-                                   .registry_count = options->registry_count};
-    LuaHost *host = lua_host_new(&host_options, arena, diag);
+    LuaHostOptions host_settings = host_options(options, arena);
+    LuaHost *host = lua_host_new(&host_settings, arena, diag);
     if (!host)
         return NULL;
     Module *module = module_new(arena, file->name, module_options);
     const char *slash = strrchr(options->script, '/');
     const char *script = slash ? slash + 1 : options->script;
     module->script = arena_copy_text(arena, script, strlen(script));
-    Builder builder = {
-        .host = host, .file = file, .module = module, .graph = module_add_graph(module, "step")};
+    Builder builder = {.host = host,
+                       .script = options->script,
+                       .file = file,
+                       .module = module,
+                       .graph = module_add_graph(module, "step")};
     bool built = lua_host_call(host, install, &builder, diag) &&
                  lua_host_run_file(host, options->script, diag) && finish(&builder, options, diag);
     const FileList *files = lua_host_files(host);

@@ -8,7 +8,7 @@
 
 typedef struct LuaFrontendOptions {
     const char *script;          // path of the model script
-    const char *const *registry; // folders in which `require` looks
+    const char *const *registry; // folders in which `require` looks after the script's own
     int registry_count;
     const char *const *taps; // names of values that become outputs "tap.NAME"
     int tap_count;
@@ -20,5 +20,8 @@ typedef struct LuaFrontendOptions {
 Module *lua_frontend_build(const LuaFrontendOptions *options, const ModelFile *file,
                            ModuleOptions module_options, Arena *arena, FileList *inputs_read,
                            Diag *diag);
+
+// The folder that a script lies in, in memory of the arena.
+const char *lua_frontend_folder(const char *script, Arena *arena);
 
 #endif

@@ -28,9 +28,8 @@ void builder_count(lua_State *lua, Builder *builder)
         luaL_error(lua, "the script builds more than %d things (an endless loop?)", OPERATIONS_MAX);
 }
 
-SourceLocation builder_location(lua_State *lua, Builder *builder)
+static SourceLocation location_of(Builder *builder, Where where)
 {
-    Where where = lua_host_where(lua);
     if (!where.file)
         return (SourceLocation){0};
     for (int32_t i = 0; i < builder->scripts.count; i++)
@@ -41,6 +40,16 @@ SourceLocation builder_location(lua_State *lua, Builder *builder)
     name = arena_copy_text(builder->module->arena, name, strlen(name));
     vector_push(builder->module->arena, &builder->scripts, ((ScriptFile){where.file, name}));
     return (SourceLocation){name, where.line};
+}
+
+SourceLocation builder_location(lua_State *lua, Builder *builder)
+{
+    return location_of(builder, lua_host_where(lua));
+}
+
+SourceLocation builder_script_location(lua_State *lua, Builder *builder)
+{
+    return location_of(builder, lua_host_where_in(lua, builder->script));
 }
 
 void set_function(lua_State *lua, Builder *builder, const char *name, lua_CFunction function)

@@ -57,6 +57,7 @@ static int add_node(lua_State *lua, Builder *builder, Op op, int32_t operand_cou
         bool placed = strncmp(diag.message, place, length) == 0;
         return luaL_error(lua, "%s", diag.message + (placed ? length : 0));
     }
+    node_add_location(node, builder_script_location(lua, builder));
     for (int32_t i = 0; i < node->result_count; i++)
         push_value(lua, node->results[i]);
     return node->result_count;

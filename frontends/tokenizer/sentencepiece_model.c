@@ -114,14 +114,7 @@ static bool read_piece(PieceList *list, Cursor cursor)
     }
     if (cursor.failed || type < PIECE_NORMAL || type > PIECE_BYTE)
         return fail_damaged(list);
-    int64_t id = list->count;
-    if (!piece_list_set(list, id, text, score, (uint8_t)type))
-        return false;
-    if (type == PIECE_USER || type == PIECE_CONTROL || type == PIECE_UNKNOWN) {
-        list->items[id].added = true;
-        list->items[id].flags = type == PIECE_USER ? ADDED_NORMALISED : ADDED_SPECIAL;
-    }
-    return true;
+    return piece_list_set(list, list->count, text, score, (uint8_t)type);
 }
 
 static bool read_trainer(const PieceList *list, Cursor cursor, Spec *spec)
@@ -179,6 +172,19 @@ static bool read_model(PieceList *list, Cursor cursor, Spec *spec)
     return !cursor.failed || fail_damaged(list);
 }
 
+// BPE cuts user-defined pieces out of the normalised text; a unigram model only prefers them.
+static void mark_added(PieceList *list, bool bpe)
+{
+    for (int64_t id = 0; id < list->count; id++) {
+        ListedPiece *item = &list->items[id];
+        bool special = item->type == PIECE_CONTROL || item->type == PIECE_UNKNOWN;
+        if (!special && !(bpe && item->type == PIECE_USER))
+            continue;
+        item->added = true;
+        item->flags = special ? ADDED_SPECIAL : ADDED_NORMALISED;
+    }
+}
+
 static int32_t piece_id(const Vocabulary *vocabulary, int64_t id)
 {
     return id >= 0 && id < vocabulary->count ? (int32_t)id : TOKEN_NONE;
@@ -206,7 +212,7 @@ static void add_steps(VocabularyMaker *maker, const Spec *spec)
     if (spec->squeeze)
         maker_add_step(maker, TEXT_SQUEEZE, 0, none, none);
     maker_add_spaces(maker, spec->dummy, true);
-    maker_add_space_decoder(maker, spec->dummy);
+    maker_add_space_decoder(maker, spec->dummy, spec->squeeze);
 }
 
 bool sentencepiece_model_read(PieceList *list, PieceText bytes)
@@ -214,8 +220,10 @@ bool sentencepiece_model_read(PieceList *list, PieceText bytes)
     const uint8_t *begin = (const uint8_t *)bytes.bytes;
     Spec spec = {.model_type = 1, .bos = 1, .eos = 2, .padding = -1};
     spec.dummy = spec.squeeze = spec.escape = true;
-    if (!read_model(list, (Cursor){begin, begin + bytes.length, false}, &spec) ||
-        !check_spec(list, &spec) || !json_extra_tokens(list) || !piece_list_lay(list))
+    if (!read_model(list, (Cursor){begin, begin + bytes.length, false}, &spec))
+        return false;
+    mark_added(list, spec.model_type == 2);
+    if (!check_spec(list, &spec) || !json_extra_tokens(list) || !piece_list_lay(list))
         return false;
     Vocabulary *vocabulary = list->maker->vocabulary;
     vocabulary->kind = spec.model_type == 1 ? VOCABULARY_UNIGRAM : VOCABULARY_SCORES;

@@ -187,11 +187,12 @@ void maker_add_spaces(VocabularyMaker *maker, bool dummy, bool first_only)
     maker_add_step(maker, TEXT_REPLACE, 0, PIECE_TEXT(" "), SPACE_MARK);
 }
 
-void maker_add_space_decoder(VocabularyMaker *maker, bool dummy)
+void maker_add_space_decoder(VocabularyMaker *maker, bool dummy, bool squeezed)
 {
     maker_add_step(maker, TEXT_DECODE_REPLACE, 0, SPACE_MARK, PIECE_TEXT(" "));
-    if (dummy)
-        maker_add_step(maker, TEXT_DECODE_STRIP, 0, SPACE_MARK, PIECE_TEXT(""));
+    if (dummy || squeezed)
+        maker_add_step(maker, TEXT_DECODE_STRIP, squeezed ? TEXT_LEFT : 0, SPACE_MARK,
+                       PIECE_TEXT(""));
 }
 
 void maker_add_end(VocabularyMaker *maker, int32_t id)

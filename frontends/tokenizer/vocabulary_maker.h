@@ -58,8 +58,9 @@ void maker_decode_bytes(VocabularyMaker *maker);
 // The steps of SentencePiece: spaces are written as U+2581, one is put before the text (`dummy`;
 // with first_only, not after special tokens) and taken away again.
 void maker_add_spaces(VocabularyMaker *maker, bool dummy, bool first_only);
-// The steps by which pieces become text again; after all others.
-void maker_add_space_decoder(VocabularyMaker *maker, bool dummy);
+// The steps by which pieces become text again; after all others. squeezed: the text had no spaces
+// at its start, so all of them go.
+void maker_add_space_decoder(VocabularyMaker *maker, bool dummy, bool squeezed);
 
 void maker_add_end(VocabularyMaker *maker, int32_t id);
 // Files often name one end only, while the chat template closes turns with another: adds the pieces

@@ -53,16 +53,27 @@ static const char *chunk_path(const LuaHost *host, const char *source)
     return NULL;
 }
 
-Where lua_host_where(lua_State *lua)
+// `file` NULL: of any.
+static Where innermost(lua_State *lua, const char *file)
 {
     lua_Debug frame;
     for (int level = 0; lua_getstack(lua, level, &frame); level++) {
         lua_getinfo(lua, "Sl", &frame);
         const char *path = chunk_path(lua_host_of(lua), frame.source);
-        if (path && frame.currentline > 0)
+        if (path && frame.currentline > 0 && (!file || strcmp(path, file) == 0))
             return (Where){.file = path, .line = frame.currentline};
     }
     return (Where){0};
+}
+
+Where lua_host_where(lua_State *lua)
+{
+    return innermost(lua, NULL);
+}
+
+Where lua_host_where_in(lua_State *lua, const char *path)
+{
+    return innermost(lua, path);
 }
 
 // --- limits

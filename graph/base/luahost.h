@@ -54,5 +54,7 @@ const FileList *lua_host_files(const LuaHost *host);
 // The innermost line of a script that is being executed: path as given and line; file is NULL when
 // no script runs. The path lives in the host's arena.
 Where lua_host_where(lua_State *lua);
+// The same of one file, by its path as it was given.
+Where lua_host_where_in(lua_State *lua, const char *path);
 
 #endif

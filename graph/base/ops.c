@@ -68,11 +68,22 @@ int32_t attribute_value_from_name(AttributeKind kind, const char *name)
     return -1;
 }
 
-DType op_post(Op op, const Attributes *attributes)
+// The op's attribute of a kind of which it has one at most; 0 if it has none.
+static uint32_t only_attribute(Op op, const Attributes *attributes, AttributeKind kind)
 {
     const AttributeInfo *info = op_table[op].attributes;
     for (int i = 0; info[i].name; i++)
-        if (info[i].kind == ATTRIBUTE_dtype)
-            return (DType)attributes->words[i];
-    return DTYPE_f32;
+        if (info[i].kind == kind)
+            return attributes->words[i];
+    return 0;
+}
+
+DType op_post(Op op, const Attributes *attributes)
+{
+    return (DType)only_attribute(op, attributes, ATTRIBUTE_dtype);
+}
+
+Epilogue op_epilogue(Op op, const Attributes *attributes)
+{
+    return (Epilogue)only_attribute(op, attributes, ATTRIBUTE_epilogue);
 }

@@ -14,7 +14,14 @@ typedef enum Op {
     OP_COUNT
 } Op;
 
-enum { OP_ROWWISE = 1, OP_COMMUTES = 2, OP_MOVES = 4, OP_EFFECT = 8, OP_INPLACE = 16 };
+enum {
+    OP_ROWWISE = 1,
+    OP_COMMUTES = 2,
+    OP_MOVES = 4,
+    OP_EFFECT = 8,
+    OP_INPLACE = 16,
+    OP_DOTS = 32,
+};
 enum { OPERANDS_MAX = 9, RESULTS_MAX = 2 };
 
 typedef enum Epilogue { EPILOGUE_none, EPILOGUE_swiglu, EPILOGUE_COUNT } Epilogue;
@@ -75,6 +82,8 @@ Attributes op_default_attributes(Op op);
 const char *attribute_value_name(AttributeKind kind, int32_t value);
 // The inverse; -1 when the kind has no such name.
 int32_t attribute_value_from_name(AttributeKind kind, const char *name);
+// The attribute `epilogue`, none for ops without it.
+Epilogue op_epilogue(Op op, const Attributes *attributes);
 // The dtype of the result that `post` (or quantise's `type`) decides, DTYPE_f32 for other ops.
 DType op_post(Op op, const Attributes *attributes);
 

@@ -94,7 +94,7 @@ static bool is_ascii(const char *text, size_t length)
     return true;
 }
 
-static bool compose(const Work *work, const char *text, size_t length, Buffer *out)
+static bool compose_stretch(const Work *work, const char *text, size_t length, Buffer *out)
 {
     static const utf8proc_option_t options[] = {
         [TEXT_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
@@ -102,8 +102,6 @@ static bool compose(const Work *work, const char *text, size_t length, Buffer *o
         [TEXT_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
         [TEXT_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
     };
-    if (is_ascii(text, length))
-        return buffer_append(out, text, length, work->diag);
     utf8proc_uint8_t *made = NULL;
     utf8proc_ssize_t bytes = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length,
                                           &made, options[work->step->kind]);
@@ -113,6 +111,26 @@ static bool compose(const Work *work, const char *text, size_t length, Buffer *o
     bool done = buffer_append(out, (const char *)made, (size_t)bytes, work->diag);
     free(made);
     return done;
+}
+
+// ASCII never changes, and but for its last character before another never combines: only what is
+// around other characters goes through the tables.
+static bool compose(const Work *work, const char *text, size_t length, Buffer *out)
+{
+    for (size_t at = 0; at < length;) {
+        size_t other = at, end;
+        while (other < length && (uint8_t)text[other] < 0x80)
+            other++;
+        size_t begin = other > at && other < length ? other - 1 : other;
+        if (!buffer_append(out, text + at, begin - at, work->diag))
+            return false;
+        for (end = other; end < length && (uint8_t)text[end] >= 0x80; end++)
+            ;
+        if (end > begin && !compose_stretch(work, text + begin, end - begin, out))
+            return false;
+        at = end;
+    }
+    return true;
 }
 
 // One character; lower case of a single one, U+0130, is two.

@@ -58,6 +58,18 @@ static size_t measure_strip(const TextStream *stream, const char *piece, size_t 
     return 0;
 }
 
+// Whether a piece of that length leaves the text at its start: a step may take the dummy spaces of
+// every piece before the first that is more.
+static bool goes_on(const TextStream *stream, const char *piece, size_t length)
+{
+    const Vocabulary *vocabulary = tokenizer_vocabulary(stream->tokenizer);
+    for (int32_t i = 0; i < vocabulary->step_count; i++)
+        if (vocabulary->steps[i].kind == TEXT_DECODE_STRIP &&
+            vocabulary->steps[i].flags & TEXT_LEFT)
+            return measure_strip(stream, piece, length) == length;
+    return false;
+}
+
 // The replacement that begins at the bytes; NULL if none.
 static const TextStep *find_replacement(const Vocabulary *vocabulary, const char *bytes,
                                         size_t length)
@@ -103,7 +115,7 @@ void text_stream_push(TextStream *stream, int32_t id, Text *out)
         feed_byte(stream, (char)byte, out);
     else
         feed_piece(stream, piece, length, out);
-    stream->at_start = false;
+    stream->at_start = stream->at_start && goes_on(stream, piece, length);
 }
 
 void text_stream_end(TextStream *stream, Text *out)

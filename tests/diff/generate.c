@@ -342,6 +342,25 @@ static void pattern_feed_forward(Generator *g)
     put(g, ADD(g, add, NULL, x, down));
 }
 
+// Experts' rows do not always fill panels.
+static void pattern_experts(Generator *g)
+{
+    static const int32_t sizes[] = {32, 64, 40, 24};
+    Value *x = recent(g), *h = norm(g, x);
+    int32_t experts = 2 * between(g, 1, 3), size = sizes[between(g, 0, 3)];
+    Attributes choice = {.route = {.k = between(g, 1, 2), .normalise = in(g, 50)}};
+    Attributes own = {.matmul_experts = {.experts = experts}};
+    Value *logits = product(g, h, any_type(g, g->width), experts);
+    const Node *route = add_node(g, OP_route, &choice, 1, &logits);
+    Value *ids = route->results[0];
+    DType dtype = any_type(g, g->width);
+    Value *gate = ADD(g, matmul_experts, &own, h, matrix(g, dtype, experts * size, g->width), ids);
+    Value *up = ADD(g, matmul_experts, &own, h, matrix(g, dtype, experts * size, g->width), ids);
+    Value *down = matrix(g, any_type(g, size), experts * g->width, size);
+    Value *parts = ADD(g, matmul_experts, &own, ADD(g, swiglu, NULL, gate, up), down, ids);
+    put(g, ADD(g, add, NULL, x, ADD(g, combine, NULL, parts, route->results[1])));
+}
+
 // --- attention
 
 typedef struct Heads {
@@ -484,6 +503,18 @@ static void fused_swiglu(Generator *g)
     put(g, norm(g, ADD(g, matmul, NULL, h, matrix(g, down, g->width, size))));
 }
 
+static void fused_experts(Generator *g)
+{
+    DType stored, act = any_activation(g, g->width, &stored);
+    Attributes choice = {.route = {.k = between(g, 1, 2)}};
+    Value *h = quantised(g, recent(g), act);
+    Value *logits = ADD(g, matmul, NULL, h, matrix(g, stored, 3, g->width));
+    const Node *route = add_node(g, OP_route, &choice, 1, &logits);
+    Value *parts = ADD(g, matmul_experts, WITH(.matmul_experts = {.experts = 3}), h,
+                       matrix(g, stored, 3 * g->width, g->width), route->results[0]);
+    put(g, norm(g, ADD(g, combine, NULL, parts, route->results[1])));
+}
+
 static void fused_attention(Generator *g)
 {
     Heads heads = any_heads(g);
@@ -524,13 +555,16 @@ static const Pattern patterns[] = {
     {pattern_columns, 6, false, false},
     {pattern_matmuls, 6, false, false},
     {pattern_feed_forward, 12, false, false},
+    {pattern_experts, 8, false, false},
     {pattern_attention, 14, true, false},
     {pattern_unread_state, 1, true, false},
     {pattern_unread_value, 1, false, false},
+    // at level numeric only
     {fused_matmul, 8, false, true},
     {fused_norm, 8, false, true},
     {fused_swiglu, 8, false, true},
     {fused_attention, 8, true, true},
+    {fused_experts, 8, false, true},
 };
 enum { PATTERNS = sizeof patterns / sizeof *patterns };
 

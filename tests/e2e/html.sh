@@ -102,7 +102,7 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 [ -n "$browser" ] || skip 'the page in a browser' 'chromium (apt-get install chromium)'
 check_page tiny "$tiny"
 check_clicks tiny "$tiny"
-[ -z "$browser" ] || grep -q 'local embedding' "$work/dom" || fail 'the script is not shown'
+[ -z "$browser" ] || grep -q 'local blocks' "$work/dom" || fail 'the script is not shown'
 check_page tinyllama -w shape:tinyllama-1.1b,type=q4_0 examples/models/llama.lua
 bytes=$(stat -c %s "$work/page.html")
 [ "$bytes" -lt 4000000 ] || fail "$bytes bytes for 22 layers, less than 4 MB promised"

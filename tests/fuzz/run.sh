@@ -49,6 +49,22 @@ seed_plan() {
     "$BUILD/graphc" -w $model --vocab-only -o "$1/vocabulary.plan" >/dev/null 2>&1 || true
 }
 
+seed_tokenizer_json() {
+    printf '%s' '{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"<u>":3},"merges":["a b"],' \
+        '"unk_token":"<u>"},"added_tokens":[{"id":4,"content":"<x>","lstrip":true}],' \
+        '"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Replace",' \
+        '"pattern":{"Regex":"a+"},"content":"b"}]},"pre_tokenizer":{"type":"Split","pattern":' \
+        '{"Regex":"\\s+"},"behavior":"MergedWithNext","invert":true},"decoder":{"type":"Fuse"}}' \
+        >"$1/bpe.json"
+    printf '%s' '{"model":{"type":"Unigram","unk_id":0,"vocab":[["<u>",0],["a",-1],["ab",-2]]},' \
+        '"pre_tokenizer":{"type":"Metaspace","replacement":"_","prepend_scheme":"first"},' \
+        '"decoder":{"type":"Metaspace","replacement":"_"}}' >"$1/unigram.json"
+}
+
+seed_sentencepiece_model() {
+    find "$DATA" -size -200k -name '*.model' -exec cp -t "$1" {} + 2>/dev/null || true
+}
+
 mkdir -p "$folder/crashes"
 for source in tests/fuzz/fuzz_*.c; do
     program=${source%.c} name=${source##*fuzz_}

@@ -118,7 +118,7 @@ START_TEST(matmul)
     KernelRow row = {
         .op = OP_matmul, .target = TARGET_avx512, .order = dots ? ORDER_block32 : ORDER_chain};
     for (int64_t tokens = 1; tokens <= 1000; tokens += 999) {
-        Cost cost = cost_matmul(node, one->index, one->input, one->layout, &row, tokens);
+        Cost cost = cost_dots(node, one->index, one->input, one->layout, &row, tokens);
         int64_t read = tokens * one->activation_bytes + one->weight_bytes;
         double operations = 2.0 * (double)tokens * 40 * 64;
         check(cost, read, tokens * 160, operations);
@@ -135,7 +135,7 @@ END_TEST
 START_TEST(matmul_of_256)
 {
     KernelRow row = {.op = OP_matmul, .order = ORDER_block256};
-    Cost cost = cost_matmul(find(OP_matmul, 1), 1, DTYPE_q8k, LAYOUT_n16k4, &row, 2);
+    Cost cost = cost_dots(find(OP_matmul, 1), 1, DTYPE_q8k, LAYOUT_n16k4, &row, 2);
     check(cost, 2 * 340 + 3 * 6720, 2 * 160, 2.0 * 2 * 40 * 256);
     ck_assert_double_eq(cost.ns, 40960 / 0.66);
 }

@@ -37,7 +37,7 @@ START_TEST(a_written_vocabulary_is_read)
     ModelFile *file = open_good(&bytes);
     const Vocabulary *vocabulary = &file->vocabulary;
     ck_assert(file->has_vocabulary);
-    ck_assert_int_eq(vocabulary->kind, VOCABULARY_SENTENCEPIECE);
+    ck_assert_int_eq(vocabulary->kind, VOCABULARY_SCORES);
     ck_assert_int_eq(vocabulary->count, 4);
     ck_assert_int_eq(piece(file, "</s>"), 2);
     ck_assert_int_eq(piece(file, "none"), TOKEN_NONE);
@@ -85,6 +85,15 @@ START_TEST(bad_vocabularies_are_refused)
 }
 END_TEST
 
+static void expect_steps(const Vocabulary *vocabulary, const char *names)
+{
+    Text text = {0};
+    vocabulary_print(vocabulary, &text);
+    const char *steps = strstr(text.bytes, "steps ");
+    ck_assert_str_eq(steps ? steps + 6 : "", names);
+    text_free(&text);
+}
+
 START_TEST(vocabulary_defaults_are_llama_cpps)
 {
     Text bytes = {0};
@@ -99,8 +108,8 @@ START_TEST(vocabulary_defaults_are_llama_cpps)
     ck_assert_int_eq(vocabulary->eos, TOKEN_NONE); // would be 2, which is not a piece
     ck_assert_int_eq(vocabulary->padding, TOKEN_NONE);
     ck_assert_int_eq(vocabulary->end_count, 0);
-    ck_assert(vocabulary->add_bos && !vocabulary->add_eos && vocabulary->add_space_prefix &&
-              !vocabulary->remove_extra_whitespaces);
+    ck_assert(vocabulary->add_bos && !vocabulary->add_eos);
+    expect_steps(vocabulary, "PREPEND REPLACE DECODE_REPLACE DECODE_STRIP");
     ck_assert_float_eq(vocabulary->scores[1], 0.0f);
     ck_assert_int_eq(vocabulary->types[1], PIECE_NORMAL);
     model_file_close(file);
@@ -129,8 +138,8 @@ START_TEST(vocabulary_keys_override_defaults)
         put_key_u32(&bytes, arena_format(&arena, "tokenizer.ggml.%s", ids[i]), 8 - i);
     ModelFile *file = open_good(&bytes);
     const Vocabulary *vocabulary = &file->vocabulary;
-    ck_assert(!vocabulary->add_bos && vocabulary->add_eos && !vocabulary->add_space_prefix &&
-              vocabulary->remove_extra_whitespaces);
+    ck_assert(!vocabulary->add_bos && vocabulary->add_eos);
+    expect_steps(vocabulary, "SQUEEZE REPLACE DECODE_REPLACE DECODE_STRIP");
     ck_assert_int_eq(vocabulary->bos, 8);
     ck_assert_int_eq(vocabulary->eos, 7);
     ck_assert_int_eq(vocabulary->unknown, 6);
@@ -175,11 +184,12 @@ START_TEST(merges_become_pairs_of_ids)
     Text bytes = {0};
     put_merges(&bytes, "a b");
     ModelFile *file = open_good(&bytes);
-    ck_assert_int_eq(file->vocabulary.kind, VOCABULARY_BYTE_BPE);
+    ck_assert_int_eq(file->vocabulary.kind, VOCABULARY_MERGES);
     ck_assert_str_eq(file->vocabulary.pre_tokenizer, "qwen2");
     ck_assert_int_eq(file->vocabulary.merge_count, 1);
-    ck_assert_int_eq(file->vocabulary.merges[0], 0);
-    ck_assert_int_eq(file->vocabulary.merges[1], 1);
+    ck_assert_int_eq(file->vocabulary.merges[0].left, 0);
+    ck_assert_int_eq(file->vocabulary.merges[0].right, 1);
+    ck_assert_int_eq(file->vocabulary.merges[0].result, 2);
     model_file_close(file);
 }
 END_TEST
@@ -198,6 +208,18 @@ START_TEST(bad_merges_are_refused)
     Text bytes = {0};
     put_merges(&bytes, bad_merges[_i].merge);
     expect_refusal(&bytes, bad_merges[_i].message);
+}
+END_TEST
+
+START_TEST(an_unknown_pre_tokenizer_is_refused)
+{
+    Text bytes = {0};
+    put_header(&bytes, 3, 0, 3);
+    put_key_text(&bytes, "tokenizer.ggml.model", "gpt2");
+    put_key_text(&bytes, "tokenizer.ggml.pre", "nobodys");
+    put_key(&bytes, "tokenizer.ggml.tokens", ARRAY), put_array(&bytes, STRING, 1);
+    put_string(&bytes, "a");
+    expect_refusal(&bytes, "pre-tokenizer \"nobodys\" is not known");
 }
 END_TEST
 
@@ -222,7 +244,7 @@ START_TEST(llama_vocabulary_is_read)
     ck_assert_int_eq(vocabulary->bos, 1);
     ck_assert_int_eq(vocabulary->end_count, 1);
     ck_assert_int_eq(vocabulary->ends[0], 2);
-    ck_assert(vocabulary->add_bos && !vocabulary->add_eos && vocabulary->add_space_prefix);
+    ck_assert(vocabulary->add_bos && !vocabulary->add_eos);
     ck_assert_str_eq(vocabulary->pre_tokenizer, "default");
     model_file_close(file);
 }
@@ -257,8 +279,8 @@ START_TEST(gpt2_vocabulary_is_read)
         return;
     ModelFile *file = open_data(path);
     ck_assert_int_eq(file->vocabulary.merge_count, 50000);
-    ck_assert_int_eq(file->vocabulary.merges[0], piece(file, "\xc4\xa0"));
-    ck_assert_int_eq(file->vocabulary.merges[1], piece(file, "t"));
+    ck_assert_int_eq(file->vocabulary.merges[0].left, piece(file, " "));
+    ck_assert_int_eq(file->vocabulary.merges[0].right, piece(file, "t"));
     ck_assert_int_eq(file->vocabulary.ends[0], 50256);
     ck_assert(!file->vocabulary.add_bos);
     model_file_close(file);
@@ -275,6 +297,7 @@ int main(void)
     tcase_add_test(cases, vocabulary_keys_override_defaults);
     tcase_add_test(cases, scores_must_be_numbers);
     tcase_add_test(cases, merges_become_pairs_of_ids);
+    tcase_add_test(cases, an_unknown_pre_tokenizer_is_refused);
     LOOP(cases, bad_merges_are_refused, bad_merges);
     tcase_add_test(cases, llama_vocabulary_is_read);
     tcase_add_test(cases, phi_vocabulary_is_read);

@@ -72,6 +72,33 @@ START_TEST(attention_parts_have_the_types_of_the_signatures)
 }
 END_TEST
 
+START_TEST(experts_have_the_types_of_the_signatures)
+{
+    Value *x = rows("x", WIDTH), *logits = rows("l", 4), *w = matrix("w", DTYPE_q8_0, 256, WIDTH);
+    Node *routed = ADD(route, WITH(.route = {2, 1, 0}), logits);
+    check_type(routed->results[0], "i32[T,2]");
+    check_type(routed->results[1], "f32[T,2]");
+    Value *ids = routed->results[0];
+    Value *parts =
+        ADD(matmul_experts, WITH(.matmul_experts = {.experts = 4}), x, w, ids)->results[0];
+    check_type(parts, "f32[T,128]");
+    check_type(ADD(combine, NULL, parts, routed->results[1])->results[0], "f32[T,64]");
+    Value *own = rows("y", 2 * WIDTH);
+    Value *q8 = ADD(quantise, WITH(.quantise = {.type = DTYPE_q8}), own)->results[0];
+    check_type(
+        ADD(matmul_experts, WITH(.matmul_experts = {4, EPILOGUE_swiglu, DTYPE_q8, 0}), q8, w, ids)
+            ->results[0],
+        "q8[T,64]");
+    Value *few = ADD(gather_rows, NULL, ids, input(INPUT_ROW))->results[0];
+    check_type(few, "i32[R,2]");
+    check_type(
+        ADD(matmul_experts, WITH(.matmul_experts = {.experts = 4}), picked_rows("p", WIDTH), w, few)
+            ->results[0],
+        "f32[R,128]");
+    check_verified();
+}
+END_TEST
+
 // --- messages
 
 #define REFUSE(message, op, attributes, ...)                                                       \
@@ -250,6 +277,47 @@ START_TEST(states_say_what_they_expect)
 }
 END_TEST
 
+START_TEST(routes_say_what_they_expect)
+{
+    Value *logits = rows("l", 4), *x = rows("x", WIDTH);
+    REFUSE("route: logits is i32[T], expected f32", route, WITH(.route = {1, 0, 0}),
+           input(INPUT_POS));
+    REFUSE("route: k is 0, expected at least 1", route, WITH(.route = {0, 0, 0}), logits);
+    REFUSE("route: k is 5, but logits has 4 columns", route, WITH(.route = {5, 0, 0}), logits);
+    REFUSE("route: normalise is 2, expected 0 or 1", route, WITH(.route = {1, 2, 0}), logits);
+    REFUSE("combine: parts has 128 columns, which do not divide among 3 slots", combine, NULL, x,
+           rows("w", 3));
+    REFUSE("combine: rows differ: parts has T, weights has R", combine, NULL, x,
+           picked_rows("p", 2));
+}
+END_TEST
+
+START_TEST(experts_say_what_they_expect)
+{
+    Value *x = rows("x", WIDTH), *w = matrix("w", DTYPE_q8_0, 96, WIDTH);
+    Value *ids = ADD(route, WITH(.route = {2, 1, 0}), rows("l", 4))->results[0];
+#define EXPERTS(...) WITH(.matmul_experts = {__VA_ARGS__, 0})
+    REFUSE("matmul_experts: experts is 0, expected at least 1", matmul_experts, EXPERTS(0, 0, 0), x,
+           w, ids);
+    REFUSE("matmul_experts: w is f32[T,128], expected a weight matrix", matmul_experts,
+           EXPERTS(4, 0, 0), x, x, ids);
+    REFUSE("matmul_experts: ids is i32[B,P], expected the ids of a route", matmul_experts,
+           EXPERTS(4, 0, 0), x, w, input(INPUT_TABLE));
+    REFUSE("matmul_experts: experts is 3, the route chooses from 4", matmul_experts,
+           EXPERTS(3, 0, 0), x, w, ids);
+    REFUSE("matmul_experts: rows differ: x has R, ids has T", matmul_experts, EXPERTS(4, 0, 0),
+           picked_rows("p", WIDTH), w, ids);
+    REFUSE("matmul_experts: w has 98 rows, which do not divide among 4 experts", matmul_experts,
+           EXPERTS(4, 0, 0), x, matrix("v", DTYPE_q8_0, 98, WIDTH), ids);
+    REFUSE("matmul_experts: inner sizes differ: x has 384 columns, expected 128 or 2 * 128",
+           matmul_experts, EXPERTS(4, 0, 0), rows("y", 3 * WIDTH), w, ids);
+    REFUSE("matmul_experts: epilogue=swiglu: 24 rows of an expert do not divide into pairs of 16",
+           matmul_experts, EXPERTS(4, EPILOGUE_swiglu, 0), x, w, ids);
+    REFUSE("matmul_experts: post: 24 outputs of an expert do not divide into blocks of 32",
+           matmul_experts, EXPERTS(4, 0, DTYPE_q8), x, w, ids);
+}
+END_TEST
+
 START_TEST(shapes_that_would_overflow_are_refused)
 {
     Value *wide = matrix("w", DTYPE_f32, 1, DIM_MAX);
@@ -268,6 +336,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, results_have_the_types_of_the_signatures);
     tcase_add_test(tests, attention_parts_have_the_types_of_the_signatures);
+    tcase_add_test(tests, experts_have_the_types_of_the_signatures);
     tcase_add_test(tests, counts_and_attributes_are_checked_for_every_op);
     tcase_add_test(tests, data_movement_says_what_it_expects);
     tcase_add_test(tests, arithmetic_says_what_it_expects);
@@ -275,6 +344,8 @@ int main(void)
     tcase_add_test(tests, norms_say_what_they_expect);
     tcase_add_test(tests, rope_says_what_it_expects);
     tcase_add_test(tests, states_say_what_they_expect);
+    tcase_add_test(tests, routes_say_what_they_expect);
+    tcase_add_test(tests, experts_say_what_they_expect);
     tcase_add_test(tests, shapes_that_would_overflow_are_refused);
     return run_cases("infer", tests);
 }

@@ -174,6 +174,19 @@ START_TEST(hyperparameters_keep_their_kinds)
 }
 END_TEST
 
+START_TEST(vectors_are_weights_of_given_numbers)
+{
+    const Module *module = expect_module("local v = vector('factors', {1, 2.5, -1e-3, 4})\n"
+                                         "assert(tostring(v) == 'f32[4]')\n"
+                                         "rope_table(pos, v, {dims = 8, theta = 1e4})\n");
+    const Recipe *recipe = find_node(module, OP_rope_table, 0)->operands[1].value->weight->recipe;
+    ck_assert_int_eq(recipe->kind, RECIPE_VALUES);
+    ck_assert_int_eq(recipe->columns, 4);
+    ck_assert_float_eq(recipe->values[1], 2.5f);
+    ck_assert_float_eq(recipe->values[2], -1e-3f);
+}
+END_TEST
+
 START_TEST(the_model_answers_about_weights)
 {
     const Module *module = expect_module(
@@ -379,6 +392,7 @@ static void add_language_tests(TCase *tests)
     tcase_add_test(tests, a_vector_on_the_left_changes_places);
     tcase_add_test(tests, attributes_have_defaults_and_names);
     tcase_add_test(tests, hyperparameters_keep_their_kinds);
+    tcase_add_test(tests, vectors_are_weights_of_given_numbers);
     tcase_add_test(tests, the_model_answers_about_weights);
     tcase_add_test(tests, states_come_in_pairs);
     tcase_add_test(tests, taps_become_outputs);

@@ -240,7 +240,7 @@ static void give_vocabulary(Plan *plan, Arena *arena)
     static const float scores[] = {0, -1, -2};
     static const uint8_t types[] = {PIECE_CONTROL, PIECE_NORMAL, PIECE_NORMAL};
     plan->info.has_vocabulary = 1;
-    plan->vocabulary = (Vocabulary){.kind = VOCABULARY_SENTENCEPIECE,
+    plan->vocabulary = (Vocabulary){.kind = VOCABULARY_SCORES,
                                     .count = 3,
                                     .bytes = "<s>abc",
                                     .offsets = offsets,

@@ -54,6 +54,22 @@ enum { SMALL_COUNT = sizeof small_rows / sizeof small_rows[0] };
 static Arena arena;
 static Vocabulary small;
 
+// Spaces as SentencePiece writes them, with the dummy one before the text or without.
+static const TextStep space_steps[] = {
+    {TEXT_PREPEND, 0, {0, 3}, {0, 0}},
+    {TEXT_REPLACE, 0, {3, 1}, {0, 3}},
+    {TEXT_DECODE_REPLACE, 0, {0, 3}, {3, 1}},
+    {TEXT_DECODE_STRIP, 0, {0, 3}, {0, 0}},
+};
+static const AddedToken small_added[] = {
+    {0, ADDED_SPECIAL}, {1, ADDED_SPECIAL}, {2, ADDED_SPECIAL}, {18, 0}, {19, 0}};
+
+static void use_space_prefix(bool wanted)
+{
+    small.steps = wanted ? space_steps : space_steps + 1;
+    small.step_count = wanted ? 4 : 2;
+}
+
 static void make_small(void)
 {
     Text bytes = {0};
@@ -66,11 +82,15 @@ static void make_small(void)
         scores[i] = small_rows[i].score;
         types[i] = (uint8_t)small_rows[i].type;
     }
-    small = (Vocabulary){.kind = VOCABULARY_SENTENCEPIECE,
+    small = (Vocabulary){.kind = VOCABULARY_SCORES,
                          .count = SMALL_COUNT,
                          .offsets = offsets,
                          .scores = scores,
                          .types = types,
+                         .step_bytes = S " ",
+                         .step_byte_count = 4,
+                         .added = small_added,
+                         .added_count = sizeof small_added / sizeof *small_added,
                          .bos = 1,
                          .eos = 2,
                          .unknown = 0,
@@ -81,6 +101,7 @@ static void make_small(void)
     small.bytes = arena_copy_text(&arena, bytes.bytes, bytes.length);
     text_free(&bytes);
     vocabulary_build_lookup(&small, &arena);
+    use_space_prefix(false);
 }
 
 static void drop_small(void)
@@ -228,9 +249,11 @@ START_TEST(byte_pieces_are_not_spelled)
 }
 END_TEST
 
-START_TEST(user_pieces_are_always_matched_longest_first)
+START_TEST(user_pieces_are_always_matched_leftmost_first)
 {
-    EXPECT_SMALL("xabcd", plain, 20, 19);
+    EXPECT_SMALL("xabcd", plain, 18, 9, 21);
+    EXPECT_SMALL("xabxabcd", plain, 18, 18, 9, 21);
+    EXPECT_SMALL("cabcd", plain, 9, 19);
     EXPECT_SMALL("xabxab", plain, 18, 18);
     EXPECT_SMALL("cxabc", plain, 9, 18, 9);
 }
@@ -238,11 +261,11 @@ END_TEST
 
 START_TEST(space_prefix_follows_beginning_and_special_tokens)
 {
-    small.add_space_prefix = true;
+    use_space_prefix(true);
     EXPECT_SMALL("a<s>a", parsing, 13, 1, 13);
     EXPECT_SMALL("<s>a", parsing, 1, 13);
     EXPECT_SMALL("axaba", plain, 13, 18, 13);
-    small.add_space_prefix = false;
+    use_space_prefix(false);
     EXPECT_SMALL("a<s>a", parsing, 7, 1, 7);
 }
 END_TEST
@@ -250,7 +273,7 @@ END_TEST
 START_TEST(begin_and_end_are_added_as_the_vocabulary_says)
 {
     const EncodeOptions special = {true, false};
-    small.add_space_prefix = true;
+    use_space_prefix(true);
     EXPECT_SMALL("a", special, 1, 13);
     EXPECT_SMALL("", special, 1);
     small.add_eos = true;
@@ -263,7 +286,7 @@ END_TEST
 
 START_TEST(empty_text_has_no_tokens)
 {
-    small.add_space_prefix = true;
+    use_space_prefix(true);
     Tokenizer *tokenizer = open_tokenizer(&small);
     expect_bytes(tokenizer, "", 0, plain, NULL, 0);
     tokenizer_free(tokenizer);
@@ -277,16 +300,18 @@ static void expect_refusal(const char *words)
     ck_assert_msg(strstr(diag.message, words) != NULL, "%s", diag.message);
 }
 
-START_TEST(unsupported_vocabularies_are_refused_by_name)
+START_TEST(vocabularies_that_cannot_be_used_are_refused)
 {
-    small.kind = VOCABULARY_BYTE_BPE;
-    expect_refusal("byte-level BPE vocabularies are not supported yet");
     small.kind = VOCABULARY_NONE;
     expect_refusal("this model has no vocabulary");
-    small.kind = VOCABULARY_SENTENCEPIECE;
-    small.remove_extra_whitespaces = true;
-    expect_refusal("remove extra whitespace");
-    small.remove_extra_whitespaces = false;
+    small.kind = VOCABULARY_SCORES;
+    static const TextStep bad[] = {{TEXT_SPLIT, 0, {0, 1}, {0, 0}}};
+    small.steps = bad;
+    small.step_count = 1;
+    small.step_bytes = "(";
+    expect_refusal("the pattern \"(\" is not understood");
+    use_space_prefix(false);
+    small.step_bytes = S " ";
     small.bos = TOKEN_NONE;
     expect_refusal("begin-of-text");
 }
@@ -368,7 +393,7 @@ END_TEST
 START_TEST(stream_strips_one_dummy_space_at_the_start)
 {
     expect_text(IDS(13, 13), false, true, " a a");
-    small.add_space_prefix = true;
+    use_space_prefix(true);
     expect_text(IDS(13, 13), false, true, "a a");
     expect_text(IDS(6, 13), false, true, " a");
     expect_text(IDS(1, 13), false, true, "a");
@@ -456,11 +481,12 @@ static const char *check_vector(const Tokenizer *tokenizer, const char *text, si
     return end + 1;
 }
 
-static void check_vectors(const char *name)
+// Cases and ids of `name`, with the vocabulary of `model`.
+static void check_vectors(const char *name, const char *model)
 {
     Arena memory = {0};
     Text input = {0}, output = {0};
-    ModelFile *file = open_model(name, &memory);
+    ModelFile *file = open_model(model, &memory);
     Tokenizer *tokenizer = open_tokenizer(&file->vocabulary);
     ck_assert(read_data(name, ".inp", &input) && read_data(name, ".out", &output));
     const char *line = output.bytes;
@@ -485,14 +511,40 @@ static void check_vectors(const char *name)
 START_TEST(llama_vectors_agree)
 {
     if (have_data("llama_vectors_agree"))
-        check_vectors(LLAMA);
+        check_vectors(LLAMA, LLAMA);
+}
+END_TEST
+
+static const char *const other_vectors[] = {"tokenizers/ggml-vocab/ggml-vocab-gpt-2.gguf",
+                                            "tokenizers/ggml-vocab/ggml-vocab-falcon.gguf",
+                                            "tokenizers/ggml-vocab/ggml-vocab-deepseek-llm.gguf"};
+
+START_TEST(byte_level_vectors_agree)
+{
+    if (have_data("byte_level_vectors_agree"))
+        check_vectors(other_vectors[_i], other_vectors[_i]);
+}
+END_TEST
+
+// The vectors whose vocabulary is not a GGUF file.
+START_TEST(folder_vectors_agree)
+{
+    if (!have_data("folder_vectors_agree"))
+        return;
+    check_vectors("tokenizers/ggml-vocab/ggml-vocab-qwen2.gguf", "tokenizers/qwen2");
+    check_vectors("tokenizers/ggml-vocab/ggml-vocab-llama-bpe.gguf",
+                  "tokenizers/llama3/tokenizer.model");
+    check_vectors(PHI3, "tokenizers/phi-3-mini/tokenizer.json");
+    check_vectors("tokenizers/ggml-vocab/ggml-vocab-gpt-2.gguf", "tokenizers/gpt2/tokenizer.json");
+    check_vectors(LLAMA, "tokenizers/llama2/tokenizer.json");
+    check_vectors(LLAMA, "tokenizers/llama2/tokenizer.model");
 }
 END_TEST
 
 START_TEST(phi3_vectors_agree)
 {
     if (have_data("phi3_vectors_agree"))
-        check_vectors(PHI3);
+        check_vectors(PHI3, PHI3);
 }
 END_TEST
 
@@ -602,11 +654,11 @@ static Suite *make_suite(void)
                                  invalid_bytes_are_symbols_of_their_own,
                                  control_pieces_are_parsed_only_when_asked,
                                  byte_pieces_are_not_spelled,
-                                 user_pieces_are_always_matched_longest_first,
+                                 user_pieces_are_always_matched_leftmost_first,
                                  space_prefix_follows_beginning_and_special_tokens,
                                  begin_and_end_are_added_as_the_vocabulary_says,
                                  empty_text_has_no_tokens,
-                                 unsupported_vocabularies_are_refused_by_name,
+                                 vocabularies_that_cannot_be_used_are_refused,
                                  malformed_byte_piece_is_refused,
                                  characters_are_measured,
                                  stream_holds_back_a_character_until_it_is_whole,
@@ -614,9 +666,9 @@ static Suite *make_suite(void)
                                  stream_prints_foreign_ids_as_replacement,
                                  stream_shows_special_tokens_only_when_asked,
                                  stream_strips_one_dummy_space_at_the_start};
-    const TTest *const real[] = {llama_vectors_agree, phi3_vectors_agree,
-                                 phi3_chat_markup_is_parsed, decoding_undoes_encoding,
-                                 a_megabyte_is_no_trouble};
+    const TTest *const real[] = {llama_vectors_agree,      phi3_vectors_agree,
+                                 folder_vectors_agree,     phi3_chat_markup_is_parsed,
+                                 decoding_undoes_encoding, a_megabyte_is_no_trouble};
     Suite *suite = suite_create("tokenizer");
     TCase *by_hand = tcase_create("by hand"), *by_data = tcase_create("by data");
     tcase_add_checked_fixture(by_hand, make_small, drop_small);
@@ -625,6 +677,8 @@ static Suite *make_suite(void)
         tcase_add_test(by_hand, hand[i]);
     for (size_t i = 0; i < sizeof real / sizeof real[0]; i++)
         tcase_add_test(by_data, real[i]);
+    tcase_add_loop_test(by_data, byte_level_vectors_agree, 0,
+                        sizeof other_vectors / sizeof *other_vectors);
     suite_add_tcase(suite, by_hand);
     suite_add_tcase(suite, by_data);
     return suite;

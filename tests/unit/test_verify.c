@@ -342,7 +342,7 @@ END_TEST
 START_TEST(rows_picked_by_another_input_are_refused)
 {
     Node *node = find_node(graph, OP_embed);
-    node_set_operand(node, 1, graph_input(graph, INPUT_POS));
+    node_set_operand(node, 1, graph_input(graph, INPUT_SEQ));
     ck_assert(!verify_check(verify, PASS_COUNT, module, &diag));
     ck_assert_ptr_nonnull(strstr(diag.message, "operand 2 of embed can only be %token"));
 }

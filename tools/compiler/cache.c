@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "frontends/lua/lua_frontend.h"
 #include "graph/base/hash.h"
 #include "kernels/kernel.h"
 #include "runtime/weights_file.h"
@@ -102,8 +103,11 @@ static const char *plan_key(Compile *compile)
     add_identity(stream, "/proc/self/exe");
     add_catalogue(stream);
     add_model(stream, compile->file);
-    if (compile->script)
+    if (compile->script) {
         add_file(stream, compile->script);
+        add_scripts(stream, lua_frontend_folder(compile->script, &compile->arena),
+                    &compile->arena);
+    }
     if (compile->module_text)
         add_file(stream, compile->module_text);
     for (int i = 0; i < compile->registry_count; i++)

@@ -91,6 +91,18 @@ MODELS = {
         num_hidden_layers=4, no_rope_layer_interval=3, use_sliding_window=True, sliding_window=16,
         rope_parameters=rope(5e4, rope_type="default"))),
     "olmo2": ("Olmo2Config", dense(rope_parameters=rope(5e5, rope_type="default"))),
+    "mixtral": ("MixtralConfig", dense(
+        sliding_window=16, num_local_experts=8, num_experts_per_tok=2,
+        rope_parameters=rope(1e6, rope_type="default"))),
+    "qwen2moe": ("Qwen2MoeConfig", dense(
+        num_experts=6, num_experts_per_tok=3, norm_topk_prob=False, moe_intermediate_size=40,
+        shared_expert_intermediate_size=72, mlp_only_layers=[1], use_sliding_window=True,
+        sliding_window=16, max_window_layers=2, tie_word_embeddings=True,
+        rope_parameters=rope(1e4, **YARN))),
+    "qwen3moe": ("Qwen3MoeConfig", dense(
+        num_experts=16, num_experts_per_tok=4, norm_topk_prob=True, moe_intermediate_size=32,
+        decoder_sparse_step=2, num_hidden_layers=4, head_dim=32, use_sliding_window=True,
+        sliding_window=16, rope_parameters=rope(1e4, rope_type="default"))),
 }
 
 
@@ -114,7 +126,7 @@ def moments(name, shape, plus_one):
         return 0, 0.25
     if len(shape) == 1:
         return (0 if plus_one else 1), 0.25
-    inputs = shape[0] if ".c_" in name else shape[1]
+    inputs = shape[0] if ".c_" in name else shape[-1]
     if "embed" in name or name.split(".")[-2] in ("wte", "wpe"):
         inputs = 1
     return 0, float("%.6g" % (3 / inputs) ** 0.5)

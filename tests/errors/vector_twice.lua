@@ -1,0 +1,1 @@
+vector('output_norm.weight', {1})

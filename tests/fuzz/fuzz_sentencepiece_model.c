@@ -1,0 +1,9 @@
+// Hostile tokenizer.model.
+#include "tests/fuzz/tokenizer_bytes.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size >= 4 && data[0] == '\n')
+        try_tokenizer_file(data, size);
+    return 0;
+}
