@@ -25,5 +25,7 @@ const char *gguf_scaling(const Convention *convention);
 bool gguf_put_tensors(const Convention *convention);
 // Keys of the model, once its tensors are there.
 bool gguf_put_model_keys(const Convention *convention);
+// Keys of its tokenizer.
+bool gguf_put_tokenizer(const Convention *convention);
 
 #endif

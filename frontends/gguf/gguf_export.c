@@ -162,5 +162,5 @@ bool gguf_export(const ModelFile *file, DType matrices, Arena *arena, GgufConten
                 : !gguf_put_tensors(&convention) || !gguf_put_model_keys(&convention))
         return false;
     put_file_type(file, matrices, arena, contents);
-    return true;
+    return is_gguf || gguf_put_tokenizer(&convention);
 }

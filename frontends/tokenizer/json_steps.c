@@ -6,6 +6,7 @@
 // on the alphabet: that differs only for patterns that match Latin-1 signs as bytes of others.
 #include <string.h>
 
+#include "frontends/tokenizer/pre_tokenizers.h"
 #include "frontends/tokenizer/readers.h"
 
 typedef bool ReadStep(VocabularyMaker *maker, const cJSON *step);
@@ -193,10 +194,7 @@ static bool read_byte_level(VocabularyMaker *maker, const cJSON *step)
     if (json_flag(step, "add_prefix_space", true))
         maker_add_step(maker, TEXT_PREFIX_SPACE, 0, NOTHING, NOTHING);
     if (json_flag(step, "use_regex", true))
-        add_split(maker,
-                  PIECE_TEXT("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+"
-                             "|\\s+(?!\\S)|\\s+"),
-                  SPLIT_ISOLATED);
+        pre_tokenizer_add(pre_tokenizer_find("gpt-2"), maker);
     maker->vocabulary->byte_level = true;
     return true;
 }

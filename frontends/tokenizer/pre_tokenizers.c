@@ -18,6 +18,41 @@ const PreTokenizer *pre_tokenizer_find(const char *name)
     return NULL;
 }
 
+static bool same_slice(const Vocabulary *a, TextSlice in_a, const Vocabulary *b, TextSlice in_b)
+{
+    return in_a.length == in_b.length &&
+           (in_a.length == 0 ||
+            memcmp(a->step_bytes + in_a.begin, b->step_bytes + in_b.begin, in_a.length) == 0);
+}
+
+// Whether both have the same steps up to those of decoding.
+static bool same_words(const Vocabulary *a, const Vocabulary *b)
+{
+    int32_t i = 0;
+    for (; i < a->step_count && text_step_table[a->steps[i].kind].stage != STAGE_DECODE; i++)
+        if (i >= b->step_count || a->steps[i].kind != b->steps[i].kind ||
+            a->steps[i].flags != b->steps[i].flags ||
+            !same_slice(a, a->steps[i].a, b, b->steps[i].a) ||
+            !same_slice(a, a->steps[i].b, b, b->steps[i].b))
+            return false;
+    return i == b->step_count && a->whole_words == b->whole_words;
+}
+
+const char *pre_tokenizer_name(const Vocabulary *vocabulary, Arena *arena)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        Vocabulary words = {0};
+        VocabularyMaker maker = {.vocabulary = &words, .arena = arena};
+        pre_tokenizer_add(&table[i], &maker);
+        words.steps = maker.steps.items;
+        words.step_count = maker.steps.count;
+        words.step_bytes = maker.step_bytes.items;
+        if (same_words(vocabulary, &words))
+            return table[i].name;
+    }
+    return NULL;
+}
+
 void pre_tokenizer_add(const PreTokenizer *family, VocabularyMaker *maker)
 {
     if (family->flags & PRE_NFC)

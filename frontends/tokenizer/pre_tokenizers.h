@@ -18,5 +18,7 @@ typedef struct PreTokenizer {
 const PreTokenizer *pre_tokenizer_find(const char *name);
 // Adds its normaliser and its splits.
 void pre_tokenizer_add(const PreTokenizer *family, VocabularyMaker *maker);
+// The name of the first family that cuts words as the vocabulary does; NULL where none does.
+const char *pre_tokenizer_name(const Vocabulary *vocabulary, Arena *arena);
 
 #endif

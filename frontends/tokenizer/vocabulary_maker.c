@@ -138,6 +138,24 @@ int64_t byte_alphabet_decode(const char *piece, size_t length, char *out)
     return made;
 }
 
+int64_t byte_alphabet_encode(const char *bytes, size_t length, char *out)
+{
+    int64_t made = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned code = (uint8_t)bytes[i], others = 0;
+        for (unsigned byte = 0; byte < code; byte++)
+            others += !is_printable(byte);
+        code = is_printable(code) ? code : 0x100 + others;
+        if (code < 0x80) {
+            out[made++] = (char)code;
+        } else {
+            out[made++] = (char)(0xc0 | code >> 6);
+            out[made++] = (char)(0x80 | (code & 0x3f));
+        }
+    }
+    return made;
+}
+
 void maker_decode_bytes(VocabularyMaker *maker)
 {
     Vocabulary *vocabulary = maker->vocabulary;

@@ -73,5 +73,7 @@ void maker_finish(VocabularyMaker *maker);
 // Decodes one piece of GPT-2's alphabet into `out` (as long as the piece); the bytes it has, -1 if
 // it is not written in that alphabet.
 int64_t byte_alphabet_decode(const char *piece, size_t length, char *out);
+// The reverse: writes the bytes in that alphabet into `out` (twice as long); the bytes it has.
+int64_t byte_alphabet_encode(const char *bytes, size_t length, char *out);
 
 #endif
