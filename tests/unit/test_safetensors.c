@@ -288,8 +288,7 @@ START_TEST(settings_are_read)
     ck_assert_float_eq(file->settings[0].value, 0);
     model_file_close(file);
     static const char *const bad[] = {"{\"top_p\": 1.5}", "{\"top_k\": 1.5}",
-                                      "{\"temperature\": \"hot\"}",
-                                      "{\"repetition_penalty\": 0}"};
+                                      "{\"temperature\": \"hot\"}", "{\"repetition_penalty\": 0}"};
     for (int i = 0; i < 4; i++) {
         ck_assert_ptr_null(try_generation(bad[i]));
         ck_assert_ptr_nonnull(strstr(diag.message, "/generation_config.json: error: "));
