@@ -1,5 +1,5 @@
-// The table `model`: what the script can ask about the model file; `vector`, which makes a weight of
-// numbers that the script computes.
+// The table `model`: what the script can ask about the model file; `vector`, which makes a weight
+// of numbers that the script computes.
 //
 // Weights are checked where the script names them: the file's shape against the shape that the
 // script expects, so that a wrong file fails at the line that reads it. A shape without weights has
