@@ -88,8 +88,7 @@ static bool add_tensor(Lowering *lowering, const Recipe *recipe, uint32_t *index
     LowerTensor place = {0};
     if (source->file_count && !source->find_tensor(source->context, recipe->tensor, &place))
         return diag_fail(lowering->diag, (Where){source->files[0].path, 0, 0},
-                         "the model has no tensor \"%s\" that the module asks for",
-                         recipe->tensor);
+                         "the model has no tensor \"%s\" that the module asks for", recipe->tensor);
     tensor.file = place.file;
     tensor.offset = place.offset;
     tensor.bytes = place.bytes;
@@ -111,8 +110,7 @@ static const Recipe *nest_concat(Arena *arena, const Recipe *recipe)
     int32_t size = (recipe->child_count + CHILDREN_MOST - 1) / CHILDREN_MOST, count = 0;
     for (int32_t first = 0; first < recipe->child_count; first += size) {
         int32_t rest = recipe->child_count - first;
-        groups[count++] =
-            recipe_concat(arena, rest < size ? rest : size, recipe->children + first);
+        groups[count++] = recipe_concat(arena, rest < size ? rest : size, recipe->children + first);
     }
     return recipe_concat(arena, count, groups);
 }

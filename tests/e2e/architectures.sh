@@ -5,7 +5,8 @@
 # file has at most 80 lines.
 . tests/e2e/common.bash
 
-make_model=$(tool make_model) && compare=$(tool compare) || { fail "a tool does not build"; finish; }
+make_model=$(tool make_model) && compare=$(tool compare) ||
+    { fail "a tool does not build"; finish; }
 
 same_as_golden() { # name, options of graphc
     local folder=$work/$1 golden=tests/e2e/architectures/$1/golden.txt told

@@ -132,8 +132,8 @@ int main(int argc, char **argv)
         compare_golden(&worst, argv[1], &matrix, argv[2]);
     double length_ratio = sqrt(worst.squares / worst.expected_squares);
     printf("largest difference %.7g at %ld %ld, rms %.3g, relative %.3g, of %ld\n",
-           worst.difference, worst.row, worst.column,
-           sqrt(worst.squares / (double)worst.compared), length_ratio, worst.compared);
+           worst.difference, worst.row, worst.column, sqrt(worst.squares / (double)worst.compared),
+           length_ratio, worst.compared);
     free(matrix.elements);
     double difference = relative ? length_ratio : worst.difference;
     return worst.compared && difference <= strtod(argv[3], NULL) ? 0 : 1;

@@ -1,10 +1,11 @@
-// make_model: a safetensors file of random float32 weights, the same that architectures/make.py makes.
+// make_model: a safetensors file of random float32 weights, the same that architectures/make.py
+// makes.
 //
 //     make_model tensors.txt OUT.safetensors
 //
-// A line of tensors.txt is a name, a base, a scale and a shape. Element i is base + scale * u, u from
-// -1 up to 1 out of 24 bits of splitmix64, begun with the FNV-1a hash of the name.
-// Alone, without the project's code.
+// A line of tensors.txt is a name, a base, a scale and a shape. Element i is base + scale * u, u
+// from -1 up to 1 out of 24 bits of splitmix64, begun with the FNV-1a hash of the name. Alone,
+// without the project's code.
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,8 +39,8 @@ static int read_tensors(const char *path, Tensor *tensors)
         refuse("%s: cannot be read", path);
     while (fgets(line, sizeof line, file)) {
         Tensor *tensor = &tensors[count++];
-        if (count > TENSORS_MAX || sscanf(line, "%199s %f %f%n", tensor->name, &tensor->base,
-                                          &tensor->scale, &used) != 3)
+        if (count > TENSORS_MAX ||
+            sscanf(line, "%199s %f %f%n", tensor->name, &tensor->base, &tensor->scale, &used) != 3)
             refuse("%s: what is this? %s", path, line);
         tensor->count = 1;
         char *end = line + used;

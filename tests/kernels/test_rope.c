@@ -31,6 +31,7 @@ START_TEST(table_holds_cosines_and_sines_of_scaled_angles)
         test.attributes.rope_table.dims = 6;
         test.attributes.rope_table.theta = 1e4f;
         test.attributes.rope_table.scale = 0.5f;
+        test.attributes.rope_table.magnitude = factors ? 1.25f : 1;
         test.operands[0] = integers_new(positions, 4);
         if (factors)
             test.operands[1] = f32_new(1, 3, 2);
@@ -39,11 +40,13 @@ START_TEST(table_holds_cosines_and_sines_of_scaled_angles)
         for (int row = 0; row < 4; row++)
             for (int i = 0; i < 3; i++) {
                 double angle = positions[row] * 0.5 / pow(1e4, i / 3.0);
+                double magnitude = factors ? 1.25 : 1;
                 if (factors)
                     angle /= (double)f32_of(&test.operands[1], 0)[i];
-                ck_assert_double_eq_tol((double)f32_of(&test.results[0], row)[i], cos(angle), 1e-6);
-                ck_assert_double_eq_tol((double)f32_of(&test.results[0], row)[3 + i], sin(angle),
-                                        1e-6);
+                ck_assert_double_eq_tol((double)f32_of(&test.results[0], row)[i],
+                                        cos(angle) * magnitude, 1e-6);
+                ck_assert_double_eq_tol((double)f32_of(&test.results[0], row)[3 + i],
+                                        sin(angle) * magnitude, 1e-6);
             }
         case_free(&test);
     }

@@ -105,8 +105,7 @@ static const char *plan_key(Compile *compile)
     add_model(stream, compile->file);
     if (compile->script) {
         add_file(stream, compile->script);
-        add_scripts(stream, lua_frontend_folder(compile->script, &compile->arena),
-                    &compile->arena);
+        add_scripts(stream, lua_frontend_folder(compile->script, &compile->arena), &compile->arena);
     }
     if (compile->module_text)
         add_file(stream, compile->module_text);
