@@ -177,12 +177,9 @@ static const Recipe *parse_recipe(Parser *parser, int depth)
 {
     typedef const Recipe *ParseRecipe(Parser *, int);
     static ParseRecipe *const parse[RECIPE_COUNT] = {
-        [RECIPE_CONCAT] = parse_concat,
-        [RECIPE_SLICE] = parse_slice,
-        [RECIPE_INTERLEAVE] = parse_interleave,
-        [RECIPE_PERMUTE] = parse_permute,
-        [RECIPE_TRANSPOSE] = parse_transpose,
-        [RECIPE_ADD] = parse_add,
+        [RECIPE_CONCAT] = parse_concat,         [RECIPE_SLICE] = parse_slice,
+        [RECIPE_INTERLEAVE] = parse_interleave, [RECIPE_PERMUTE] = parse_permute,
+        [RECIPE_TRANSPOSE] = parse_transpose,   [RECIPE_ADD] = parse_add,
         [RECIPE_VALUES] = parse_values,
     };
     Scanner *scan = &parser->scan;

@@ -29,8 +29,8 @@ struct Weights {
     MappedFile *files;
     Recipe *recipes;         // one for each of the plan's
     const Recipe **children; // eight for each
-    int64_t panel_most;   // bytes of the largest panel
-    int64_t scratch_most; // and of the rows of the largest one whose rows are made
+    int64_t panel_most;      // bytes of the largest panel
+    int64_t scratch_most;    // and of the rows of the largest one whose rows are made
 };
 
 typedef struct MakeJob {

@@ -29,13 +29,13 @@ typedef struct Recipe {
     RecipeKind kind;
     int32_t child_count;
     const struct Recipe **children;
-    const char *tensor; // RECIPE_TENSOR: its name in the model file
-    DType dtype;        // RECIPE_TENSOR: its type there
-    int64_t begin, end; // RECIPE_SLICE; RECIPE_INTERLEAVE: begin = n; RECIPE_PERMUTE: m, n
-    int64_t inner;      // RECIPE_PERMUTE: k
-    float addend;       // RECIPE_ADD
+    const char *tensor;  // RECIPE_TENSOR: its name in the model file
+    DType dtype;         // RECIPE_TENSOR: its type there
+    int64_t begin, end;  // RECIPE_SLICE; RECIPE_INTERLEAVE: begin = n; RECIPE_PERMUTE: m, n
+    int64_t inner;       // RECIPE_PERMUTE: k
+    float addend;        // RECIPE_ADD
     const float *values; // RECIPE_VALUES: `columns` of them
-    int64_t rows;       // of the result; a vector is one row
+    int64_t rows;        // of the result; a vector is one row
     int64_t columns;
 } Recipe;
 

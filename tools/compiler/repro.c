@@ -102,7 +102,8 @@ bool repro_begin(Repro *repro, const Options *options, int argc, char **argv, Di
 }
 
 // What stands before the tensors' data in each file of the model, and the commands that make files
-// of it whose weights are zeros. Returns what the replay opens: the file, or the folder they are in.
+// of it whose weights are zeros. Returns what the replay opens: the file, or the folder they are
+// in.
 static const char *add_model(Repro *repro, const ModelFile *file, Text *commands)
 {
     struct stat status;
