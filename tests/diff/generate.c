@@ -329,13 +329,16 @@ static void pattern_matmuls(Generator *g)
 
 static void pattern_feed_forward(Generator *g)
 {
-    static const int32_t sizes[] = {32, 48, 64, 40, 256};
+    static const int32_t sizes[] = {32, 64, 64, 40, 256};
     Value *x = recent(g), *h = norm(g, x);
     int32_t size = sizes[between(g, 0, g->width == 256 ? 4 : 3)];
     DType dtype = any_type(g, g->width);
-    Value *gate = product(g, h, dtype, size);
-    Value *up = product(g, h, in(g, 85) ? dtype : any_type(g, g->width), size);
-    Value *act = in(g, 60) ? ADD(g, swiglu, NULL, gate, up) : ADD(g, geglu, NULL, gate, up);
+    // One weight that holds both, or two.
+    Value *both = in(g, 30) ? product(g, h, dtype, 2 * size) : NULL;
+    Value *gate = both ? columns(g, both, 0, size) : product(g, h, dtype, size);
+    Value *up = both ? columns(g, both, size, 2 * size)
+                     : product(g, h, in(g, 85) ? dtype : any_type(g, g->width), size);
+    Value *act = in(g, 50) ? ADD(g, swiglu, NULL, gate, up) : ADD(g, geglu, NULL, gate, up);
     if (in(g, 10))
         act = ADD(g, add, NULL, act, up);
     Value *down = product(g, act, any_type(g, size), g->width);
@@ -555,7 +558,7 @@ static const Pattern patterns[] = {
     {pattern_twice, 3, false, false},
     {pattern_columns, 6, false, false},
     {pattern_matmuls, 6, false, false},
-    {pattern_feed_forward, 12, false, false},
+    {pattern_feed_forward, 14, false, false},
     {pattern_experts, 8, false, false},
     {pattern_attention, 14, true, false},
     {pattern_unread_state, 1, true, false},
