@@ -26,28 +26,13 @@ static uint16_t f32_to_bf16(float value)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-// Whether a finite value became infinite.
-static bool overflowed(float value, uint16_t written, uint16_t infinity)
-{
-    return (written & 0x7fffu) == infinity && isfinite(value);
-}
-
-static int64_t write_f16(const float *row, int64_t columns, uint8_t *out)
+// Numbers of 16 bits; `infinity` is what a finite one must not become.
+static int64_t write_halves(uint16_t (*convert)(float), uint16_t infinity, const float *row,
+                            int64_t columns, uint8_t *out)
 {
     for (int64_t i = 0; i < columns; i++) {
-        uint16_t half = f32_to_f16(row[i]);
-        if (overflowed(row[i], half, 0x7c00))
-            return i;
-        memcpy(out + 2 * i, &half, 2);
-    }
-    return columns;
-}
-
-static int64_t write_bf16(const float *row, int64_t columns, uint8_t *out)
-{
-    for (int64_t i = 0; i < columns; i++) {
-        uint16_t half = f32_to_bf16(row[i]);
-        if (overflowed(row[i], half, 0x7f80))
+        uint16_t half = convert(row[i]);
+        if ((half & 0x7fffu) == infinity && isfinite(row[i]))
             return i;
         memcpy(out + 2 * i, &half, 2);
     }
@@ -95,8 +80,8 @@ int64_t row_from_f32(DType dtype, const float *row, int64_t columns, void *out)
     assert(row_can_write(dtype) && columns % dtype_table[dtype].block_elements == 0);
     switch (dtype) {
     case DTYPE_f32: memcpy(out, row, (size_t)columns * sizeof *row); return columns;
-    case DTYPE_f16: return write_f16(row, columns, out);
-    case DTYPE_bf16: return write_bf16(row, columns, out);
+    case DTYPE_f16: return write_halves(f32_to_f16, 0x7c00, row, columns, out);
+    case DTYPE_bf16: return write_halves(f32_to_bf16, 0x7f80, row, columns, out);
     default: return write_q8_0(row, columns, out);
     }
 }

@@ -3,8 +3,8 @@
 
     converter.py LLAMA_CPP FOLDER TYPE OURS.gguf THEIRS.gguf
 
-Runs LLAMA_CPP/convert_hf_to_gguf.py on FOLDER, then wants every tensor equal to the byte and every key
-equal, but for those that tools/README.md lists. Prints what differs; exit 1 if anything does.
+Runs LLAMA_CPP/convert_hf_to_gguf.py on FOLDER, then wants every tensor equal to the byte and every
+key equal, but for those that tools/README.md lists. Prints what differs; exit 1 if anything does.
 """
 import fnmatch
 import json
@@ -17,8 +17,8 @@ import convert_hf_to_gguf  # noqa: E402
 from conversion.base import ModelBase  # noqa: E402
 from gguf import GGUFReader  # noqa: E402
 
-# Keys that may differ, be ours alone, or be theirs alone. Scores of a tokenizer.json follow from its
-# merges here; the converter takes them from a tokenizer.model or has none.
+# Keys that may differ, be ours alone, or be theirs alone. Scores of a tokenizer.json follow from
+# its merges here; the converter takes them from a tokenizer.model or has none.
 DIFFER = ["general.name", "tokenizer.ggml.scores", "tokenizer.ggml.token_type"]
 OURS = ["*.attention.sliding_window_pattern", "llama.attention.sliding_window", "*.attention.scale",
         "*.rope.freq_base", "*.expert_weights_norm", "*.no_rope_layer*", "*.rope.scaling.truncate",

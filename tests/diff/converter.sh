@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# graphquant against llama.cpp: its converter, run on the same folders, writes the same tensors and keys
-# (converter.py), and its program says of our file what we say.
+# graphquant against llama.cpp: its converter, run on the same folders, writes the same tensors and
+# keys (converter.py), and its program says of our file what we say.
 #
-# LLAMA_CPP names a checkout of llama.cpp; PYTHON a Python with transformers, torch and gguf's needs;
+# LLAMA_CPP names a checkout of llama.cpp; PYTHON a Python with transformers and torch;
 # LLAMA_COMPLETION the built program. The folders: the architectures of tests/e2e, each with a
 # tokenizer, and TinyStories-656K.
 . tests/e2e/common.bash
@@ -21,10 +21,11 @@ compare_files() { # name, folder, type
     graphquant "$2" "$work/ours.gguf" "$3" >/dev/null 2>"$work/err" ||
         { fail "$1 $3: $(head -n 2 "$work/err")"; return; }
     told=$("$python" tests/diff/converter.py "$LLAMA_CPP" "$2" "$3" "$work/ours.gguf" \
-        "$work/theirs.gguf" 2>"$work/err") || fail "$1 $3: $(tail -n 4 <<<"${told:-$(<"$work/err")}")"
+        "$work/theirs.gguf" 2>"$work/err") ||
+        fail "$1 $3: $(tail -n 4 <<<"${told:-$(<"$work/err")}")"
 }
 
-# The vocabulary of the models is small: the first pieces of Llama 2's.
+# The models of tests/e2e with room for the vocabulary of Llama 2.
 for folder in tests/e2e/architectures/*/; do
     name=$(basename "$folder") to=$work/$(basename "$folder")
     mkdir "$to"
@@ -34,7 +35,8 @@ for folder in tests/e2e/architectures/*/; do
     "$make_model" "$work/tensors.txt" "$to/model.safetensors"
     cp "$DATA"/tokenizers/llama2/tokenizer* "$to"
     case $name in
-    gpt2 | gptneox* | qwen* | olmo2 | smollm3 | llama_dynamic) ;; # the converter wants other tokenizers
+    # The converter wants other tokenizers for these.
+    gpt2 | gptneox* | qwen* | olmo2 | smollm3 | llama_dynamic) ;;
     *) compare_files "$name" "$to" f32 ;;
     esac
 done

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# graphquant: every architecture gives through its GGUF file the logits that its folder gives, and the
-# file is the one that was compared with llama.cpp's converter (tests/diff/converter.sh); GGUF files
-# written anew are the same model; what goes wrong leaves no file.
+# graphquant: every architecture gives through its GGUF file the logits that its folder gives, and
+# the file is the one that was compared with llama.cpp's converter (tests/diff/converter.sh); GGUF
+# files written anew are the same model; what goes wrong leaves no file.
 . tests/e2e/common.bash
 
-make_model=$(tool make_model) && compare=$(tool compare) || { fail "a tool does not build"; finish; }
+make_model=$(tool make_model) && compare=$(tool compare) ||
+    { fail "a tool does not build"; finish; }
 architectures=tests/e2e/architectures
 
 quant() { # arguments of graphquant
@@ -25,14 +26,14 @@ same_logits() { # what, ids, A, B, options
 }
 
 one_architecture() { # name
-    local folder=$work/$1 golden
+    local folder=$work/$1 golden ids
+    ids=$(golden_ids "$architectures/$1/golden.txt")
     mkdir "$folder"
     cp "$architectures/$1/config.json" "$folder"
     "$make_model" "$architectures/$1/tensors.txt" "$folder/model.safetensors"
     quant "$folder" "$folder.gguf" f32 || return
-    same_logits "$1" "$(golden_ids "$architectures/$1/golden.txt")" "$folder" "$folder.gguf" \
-        -O0 --target=ref
-    same_logits "$1" "$(golden_ids "$architectures/$1/golden.txt")" "$folder" "$folder.gguf" --act=f32
+    same_logits "$1" "$ids" "$folder" "$folder.gguf" -O0 --target=ref
+    same_logits "$1" "$ids" "$folder" "$folder.gguf" --act=f32
     golden=$(sed -n "s/^$1 //p" "$architectures/gguf.txt")
     [ "$(cksum <"$folder.gguf")" = "$golden" ] ||
         fail "$1: the file has cksum $(cksum <"$folder.gguf"), not $golden: does it still equal" \
@@ -55,7 +56,8 @@ same_bytes 'another number of threads' "$work/f32-1.gguf" "$work/f32-3.gguf"
 same_bytes 'what --verbose says with them' "$work/told-1" "$work/told-3"
 same_logits 'the copy' $ids "$tiny" "$work/copy.gguf"
 quant "$work/f32-1.gguf" "$work/q8_0.gguf" q8_0 --verbose
-grep -qE 'blk[.]0[.]attn_q[.]weight +\[[0-9,]+\] f32 -> q8_0, [0-9]+ bytes, error [0-9]' "$work/told" ||
+line='blk[.]0[.]attn_q[.]weight +\[[0-9,]+\] f32 -> q8_0, [0-9]+ bytes, error [0-9]'
+grep -qE "$line" "$work/told" ||
     fail "--verbose: $(head -n 2 "$work/told")"
 graphc --verify "$work/q8_0.gguf" -o "$work/plan" >"$work/told" 2>&1 ||
     fail "q8_0 --verify: $(head -n 3 "$work/told")"
@@ -89,9 +91,9 @@ refuses() { # what it says, arguments
     grep -qF -- "$said" "$work/quant.err" || fail "graphquant $*: $(cat "$work/quant.err")"
 }
 mkdir "$work/large"
-sed 's/"torch_dtype".*//' "$architectures/olmo2/config.json" >"$work/large/config.json"
-sed 's/^\(model.layers.1.mlp.up_proj.weight\) 0 [^ ]*/\1 0 1e6/' "$architectures/olmo2/tensors.txt" \
-    >"$work/large.txt"
+cp "$architectures/olmo2/config.json" "$work/large"
+sed 's/^\(model.layers.1.mlp.up_proj.weight\) 0 [^ ]*/\1 0 1e6/' \
+    "$architectures/olmo2/tensors.txt" >"$work/large.txt"
 "$make_model" "$work/large.txt" "$work/large/model.safetensors"
 refuses 'tensor "blk.1.ffn_up.weight": row 0, column ' "$work/large" "$work/bad.gguf" f16
 refuses 'is no number that f16 can hold; take f32 or bf16' "$work/large" "$work/bad.gguf" f16
@@ -102,8 +104,10 @@ refuses 'cannot be written' "$tiny" "$work/no/bad.gguf"
 refuses 'graphquant wants MODEL OUT.gguf' "$tiny"
 (
     failures=0
-    ulimit -f 1 && trap '' XFSZ && refuses 'cannot be written: File too large' "$tiny" "$work/bad.gguf"
+    ulimit -f 1 && trap '' XFSZ
+    refuses 'cannot be written: File too large' "$tiny" "$work/bad.gguf"
     [ $failures = 0 ]
 ) || fail 'a full disk is not reported'
-[ -z "$(find "$work" -name 'bad.gguf*')" ] || fail "a file is left behind: $(find "$work" -name 'bad*')"
+left=$(find "$work" -name 'bad.gguf*')
+[ -z "$left" ] || fail "a file is left behind: $left"
 finish
