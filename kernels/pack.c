@@ -88,6 +88,15 @@ static void bf16_row(const uint8_t *row, int64_t columns, float *out)
         out[k] = bf16_to_f32(load_u16(row + 2 * k));
 }
 
+static void f64_row(const uint8_t *row, int64_t columns, float *out)
+{
+    for (int64_t k = 0; k < columns; k++) {
+        double value;
+        memcpy(&value, row + 8 * k, sizeof value);
+        out[k] = (float)value;
+    }
+}
+
 static void q8_0_row(const uint8_t *block, int64_t columns, float *out)
 {
     for (int64_t b = 0; b < columns / 32; b++, block += Q8_0_BYTES, out += 32) {
@@ -123,8 +132,8 @@ static void q6_k_row(const uint8_t *block, int64_t columns, float *out)
 
 bool row_can_read(DType dtype)
 {
-    return dtype == DTYPE_f32 || dtype == DTYPE_f16 || dtype == DTYPE_bf16 || dtype == DTYPE_q8_0 ||
-           dtype == DTYPE_q4_0 || dtype == DTYPE_q6_k;
+    return dtype == DTYPE_f32 || dtype == DTYPE_f16 || dtype == DTYPE_bf16 || dtype == DTYPE_f64 ||
+           dtype == DTYPE_q8_0 || dtype == DTYPE_q4_0 || dtype == DTYPE_q6_k;
 }
 
 void row_to_f32(DType dtype, const void *row, int64_t columns, float *out)
@@ -134,6 +143,7 @@ void row_to_f32(DType dtype, const void *row, int64_t columns, float *out)
     case DTYPE_f32: memcpy(out, row, (size_t)columns * sizeof *out); break;
     case DTYPE_f16: f16_row(row, columns, out); break;
     case DTYPE_bf16: bf16_row(row, columns, out); break;
+    case DTYPE_f64: f64_row(row, columns, out); break;
     case DTYPE_q8_0: q8_0_row(row, columns, out); break;
     case DTYPE_q4_0: q4_0_row(row, columns, out); break;
     default: q6_k_row(row, columns, out); break;

@@ -84,20 +84,24 @@ static void *make_weight(Evaluator *evaluator, const Value *value, Layout layout
     int64_t panel_bytes = layout_panel_bytes(dtype, layout, recipe->columns);
     uint8_t *bytes =
         aligned(&evaluator->memory, layout_bytes(dtype, layout, recipe->rows, recipe->columns));
-    int64_t row_bytes = recipe_row_scratch(recipe->columns);
+    int64_t made_bytes = recipe_row_scratch(recipe->columns);
+    int64_t row_bytes = made_bytes + recipe->columns * (int64_t)sizeof(float);
     uint8_t *scratch = aligned(&evaluator->memory, panel_rows * row_bytes);
     for (int64_t row = 0; row < recipe->rows; row += panel_rows) {
         const void *rows[32] = {0};
-        RecipeRow made = {0};
         for (int64_t i = 0; i < panel_rows && row + i < recipe->rows; i++) {
-            made = recipe_read_row(recipe, row + i, evaluator->tensor, evaluator->context,
-                                   scratch + i * row_bytes);
+            uint8_t *room = scratch + i * row_bytes;
+            RecipeRow made =
+                recipe_read_row(recipe, row + i, evaluator->tensor, evaluator->context, room);
             rows[i] = made.bytes;
+            if (made.dtype == dtype)
+                continue;
+            rows[i] = room + made_bytes;
+            row_to_f32(made.dtype, made.bytes, recipe->columns,
+                       (float *)(void *)(room + made_bytes));
         }
         uint8_t *panel = bytes + row / panel_rows * panel_bytes;
-        if (dtype != made.dtype)
-            row_to_f32(made.dtype, rows[0], recipe->columns, (float *)panel);
-        else if (layout == LAYOUT_plain)
+        if (layout == LAYOUT_plain)
             memcpy(panel, rows[0], (size_t)panel_bytes);
         else
             pack_panel(dtype, layout, rows, recipe->columns, panel);

@@ -280,6 +280,16 @@ static void builder_add_weight(lua_State *lua, Builder *builder, const Weight *w
                       builder->module->weights.count - 1);
 }
 
+// Matrices keep the file's type but for f64, which becomes f32; vectors are f32 as all arithmetic is.
+static DType dtype_of(lua_State *lua, const char *name, const Recipe *recipe, bool vector)
+{
+    DType dtype = recipe_dtype(recipe);
+    if (vector && dtype_table[dtype].kind != DTYPE_KIND_FLOAT)
+        luaL_error(lua, "weight \"%s\" is a vector of %s: floats were expected", name,
+                   dtype_table[dtype].name);
+    return vector || dtype == DTYPE_f64 ? DTYPE_f32 : dtype;
+}
+
 static Weight *make_weight(lua_State *lua, Builder *builder, const char *name,
                            const Sizes *expected)
 {
@@ -290,7 +300,7 @@ static Weight *make_weight(lua_State *lua, Builder *builder, const char *name,
     DType dtype = sizes->rank == 1 ? DTYPE_f32 : file->weightless_type;
     if (!file->weightless) {
         recipe = check_stored(lua, builder, name, expected);
-        dtype = recipe_dtype(recipe);
+        dtype = dtype_of(lua, name, recipe, sizes->rank == 1);
     }
     if (columns % dtype_table[dtype].block_elements != 0)
         luaL_error(lua, "weight \"%s\": rows of %I elements do not fit %s, whose blocks hold %d",

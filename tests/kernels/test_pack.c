@@ -80,14 +80,21 @@ START_TEST(floats_read_as_they_are)
     ck_assert_float_eq(bf16[0], 1.0f);
     ck_assert_float_eq(bf16[1], -2.0f);
     ck_assert_float_eq(bf16[2], INFINITY);
+    double doubles[] = {0.1, -0x1p127, 1e-60};
+    float f64[3];
+    row_to_f32(DTYPE_f64, doubles, 3, f64);
+    ck_assert_float_eq(f64[0], 0.1f);
+    ck_assert_float_eq(f64[1], -0x1p127f);
+    ck_assert_float_eq(f64[2], 0.0f);
 }
 END_TEST
 
+// And of f64, which becomes f32 and is never packed as it is.
 START_TEST(readers_exist_for_six_types)
 {
     int count = 0;
     for (int dtype = 0; dtype < DTYPE_COUNT; dtype++)
-        count += row_can_read((DType)dtype);
+        count += row_can_read((DType)dtype) && dtype != DTYPE_f64;
     ck_assert_int_eq(count, READABLE);
     for (int i = 0; i < READABLE; i++)
         ck_assert(row_can_read(readable[i]));

@@ -127,7 +127,8 @@ static bool generate(Generation *generation, Diag *diag)
     const Options *options = run->options;
     Reply *reply = &generation->reply;
     reply->quiet = options->json;
-    if (!run_need_tokenizer(run, diag) || !read_prompt(generation, diag))
+    bool ids_alone = options->ids && options->print_ids; // a model without a tokenizer can do that
+    if ((!ids_alone && !run_need_tokenizer(run, diag)) || !read_prompt(generation, diag))
         return false;
     reply->at_start = !options->ids && generation->prompt_text.length == 0;
     if (!reply_open(reply, run, generation->turn_end, diag) || !prefill(generation, diag))

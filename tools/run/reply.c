@@ -98,10 +98,12 @@ static int32_t draw_token(Reply *reply, Diag *diag)
 bool reply_make(Reply *reply, Diag *diag)
 {
     const Options *options = reply->options;
-    const Vocabulary *vocabulary = tokenizer_vocabulary(reply->run->tokenizer);
+    const Vocabulary *vocabulary = &reply->run->plan->vocabulary;
     int64_t limit =
         options->predict == OPTION_UNSET_INT || options->predict < 0 ? INT64_MAX : options->predict;
-    text_stream_begin(&reply->stream, reply->run->tokenizer, options->special, reply->at_start);
+    if (!options->print_ids)
+        text_stream_begin(&reply->stream, reply->run->tokenizer, options->special,
+                          reply->at_start);
     reply->finish = "length";
     while (reply->ids.count < limit && !run_interrupted) {
         int32_t id = draw_token(reply, diag);
