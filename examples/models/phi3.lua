@@ -1,18 +1,4 @@
--- phi3: Llama with q, k and v in one weight and gate and up in another; part of each head may stay
--- without rotation. Abdin et al. 2024.
+-- phi3: Llama with q, k and v in one weight and gate and up in another, which the shared blocks
+-- know; part of each head may stay without rotation. Abdin et al. 2024.
 
-local blocks = require "blocks"
-local rotate = require "rope".rotation(blocks.head_dim)
-
-blocks.only("hidden_act", "silu")
-blocks.dense()
-
-local x = blocks.embedding()
-for i = 0, blocks.layers - 1 do
-    local blk = "blk." .. i .. "."
-    local q, k, v = blocks.qkv(blocks.rms_norm(x, blk .. "attn_norm"), i)
-    x = x + blocks.attention(rotate(q), rotate(k), v, i, {window = blocks.window(i, true)})
-    x = x + blocks.gated(blocks.rms_norm(x, blk .. "ffn_norm"), i, swiglu)
-    x = named("l" .. i, x)
-end
-output("logits", blocks.logits(x, blocks.rms_norm))
+require "llama"
