@@ -87,7 +87,7 @@ int main(void)
     printf("%d\n", PASS_COUNT + 2 * RULE_COUNT + references);
 }
 END
-    ${CC:-gcc} -I. "$work/rows.c" "$BUILD"/kernels/*.o "$BUILD"/graph/base/{types,ops}.o -lm \
+    ${CC:-gcc} -I. "$work/rows.c" "$BUILD"/kernels/*.o "$BUILD"/graph/base/{types,ops,recipe}.o -lm \
         -o "$work/rows" && "$work/rows"
 }
 

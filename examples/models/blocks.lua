@@ -145,7 +145,8 @@ function blocks.gated(x, i, activate)
 end
 
 -- Experts of layer i, networks as `gated`: a row goes to those that the router gives most, and
--- their outputs are added by these shares, which `normalise` makes add up to 1. Shazeer et al. 2017.
+-- their outputs are added by these shares, which `normalise` makes add up to 1. Shazeer et al.
+-- 2017.
 function blocks.mixture(x, i, normalise)
     local blk, experts, n = "blk." .. i .. ".ffn_", number("expert_count"), blocks.width
     local hidden = hp:get("expert_feed_forward_length") or number("feed_forward_length")

@@ -24,6 +24,7 @@ broken_graphc() { # rule
     local folder=$BUILD/broken/$1 flags source objects=()
     mkdir -p "$folder"
     read -r flags <"$BUILD/flags"
+    packages=$(sed -n 's/^PACKAGES = //p' Makefile)
     for source in graph/*.c graph/base/*.c kernels/*.c runtime/*.c runtime/*/*.c passes/*.c \
         frontends/*.c frontends/*/*.c tools/common/*.c tools/compiler/*.c tools/graphc.c; do
         [ "$source" = passes/rules.c ] || [ ! -e "$BUILD/${source%.c}.o" ] ||
@@ -32,7 +33,7 @@ broken_graphc() { # rule
     # shellcheck disable=SC2086,SC2046
     ${flags/ -MMD -MP/} "-DGRAPHC_BROKEN_RULE=$1" -c passes/rules.c -o "$folder/rules.o" &&
         ${flags/ -MMD -MP/} "${objects[@]}" "$folder/rules.o" -o "$folder/graphc" \
-            $("${PKG_CONFIG:-pkg-config}" --libs lua5.4 libcjson libxxhash) -pthread -lm
+            $("${PKG_CONFIG:-pkg-config}" --libs $packages) -pthread -lm
 }
 
 caught() { # rule, pass, arguments of graphc

@@ -6,9 +6,9 @@
                           compares whole logits of graphc and graphrun in folder PROGRAMS instead
 
 A model is a config of the architecture's own class with every feature on, weights from the
-generator that make_model.c has too (tensors.txt: name, base, scale, shape), and 96 token ids: a prompt of 64
-and 32 that are decoded one at a time with the cache. golden.txt holds some logits of some positions
-as float32 transformers computes them.
+generator that make_model.c has too (tensors.txt: name, base, scale, shape), and 96 token ids: a
+prompt of 64 and 32 that are decoded one at a time with the cache. golden.txt holds some logits of
+some positions as float32 transformers computes them.
 """
 import json
 import os
