@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every architecture of examples/models: random models of Hugging Face's own classes with every
 # feature on (architectures/make.py) give the logits that transformers computed, on every target, in
-# one chunk and token by token; --verify finds nothing; a new architecture is one Lua file; and each
-# file has at most 80 lines.
+# one chunk and token by token; --verify finds nothing; bf16 files are read exactly; a new
+# architecture is one Lua file; and each file has at most 80 lines.
 . tests/e2e/common.bash
 
 make_model=$(tool make_model) && compare=$(tool compare) ||
@@ -19,6 +19,17 @@ same_as_golden() { # name, options of graphc
     same_bytes "$name $*: token by token" "$work/whole.npy" "$work/single.npy"
 }
 
+# Biases, norms and what conventions are undone of are read alike in any float type.
+same_in_bf16() { # name
+    local type
+    for type in bf16 rounded; do
+        "$make_model" "tests/e2e/architectures/$1/tensors.txt" "$work/$1/model.safetensors" $type &&
+            compile "$work/$1" --kv=f32 -O0 --target=ref -o "$work/plan" &&
+            logits "$work/$type.npy" "$work/plan" --ids 1,2,3,4,5 || return
+    done
+    same_bytes "$1: bf16 and the same numbers in f32" "$work/bf16.npy" "$work/rounded.npy"
+}
+
 one_model() { # name
     local target
     mkdir "$work/$1"
@@ -31,6 +42,7 @@ one_model() { # name
     done
     graphc --verify "$work/$1" -o "$work/plan" >"$work/told" 2>&1 ||
         fail "$1: --verify: $(head -n 3 "$work/told")"
+    same_in_bf16 "$1"
 }
 
 # Lines of code of a script; comments and empty lines do not count.

@@ -1,12 +1,15 @@
 // make_model: a safetensors file of random float32 weights, the same that architectures/make.py
 // makes.
 //
-//     make_model tensors.txt OUT.safetensors
+//     make_model tensors.txt OUT.safetensors [bf16 | rounded]
+//
+// bf16 keeps the upper half of each number; rounded writes the same numbers as float32.
 //
 // A line of tensors.txt is a name, a base, a scale and a shape. Element i is base + scale * u, u
 // from -1 up to 1 out of 24 bits of splitmix64, begun with the FNV-1a hash of the name. Alone,
 // without the project's code.
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,16 +57,17 @@ static int read_tensors(const char *path, Tensor *tensors)
     return count;
 }
 
-static void write_header(FILE *out, const Tensor *tensors, int count)
+static void write_header(FILE *out, const Tensor *tensors, int count, bool bf16)
 {
     char *header = NULL;
     size_t bytes;
     long offset = 0;
     FILE *text = open_memstream(&header, &bytes);
     for (int i = 0; i < count; i++) {
-        long end = offset + tensors[i].count * (long)sizeof(float);
-        fprintf(text, "%c\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%ld,%ld]}",
-                i ? ',' : '{', tensors[i].name, tensors[i].shape, offset, end);
+        long end = offset + tensors[i].count * (bf16 ? 2 : 4);
+        fprintf(text, "%c\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%ld,%ld]}",
+                i ? ',' : '{', tensors[i].name, bf16 ? "BF16" : "F32", tensors[i].shape, offset,
+                end);
         offset = end;
     }
     fputc('}', text);
@@ -74,7 +78,17 @@ static void write_header(FILE *out, const Tensor *tensors, int count)
     free(header);
 }
 
-static void write_numbers(FILE *out, const Tensor *tensor)
+static void write_number(FILE *out, float number, bool bf16, bool rounded)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    if (rounded)
+        bits &= 0xffff0000u;
+    uint16_t upper = (uint16_t)(bits >> 16);
+    fwrite(bf16 ? (void *)&upper : &bits, bf16 ? sizeof upper : sizeof bits, 1, out);
+}
+
+static void write_numbers(FILE *out, const Tensor *tensor, bool bf16, bool rounded)
 {
     uint64_t state = 0xcbf29ce484222325u;
     for (const char *c = tensor->name; *c; c++)
@@ -86,22 +100,24 @@ static void write_numbers(FILE *out, const Tensor *tensor)
         float u = (float)((z ^ z >> 31) >> 40) / 0x1p23f - 1;
         float number = tensor->scale * u;
         number += tensor->base;
-        fwrite(&number, sizeof number, 1, out);
+        write_number(out, number, bf16, rounded);
     }
 }
 
 int main(int argc, char **argv)
 {
     static Tensor tensors[TENSORS_MAX];
-    if (argc != 3)
-        refuse("usage: make_model tensors.txt OUT.safetensors");
+    bool bf16 = argc == 4 && strcmp(argv[3], "bf16") == 0;
+    bool rounded = argc == 4 && strcmp(argv[3], "rounded") == 0;
+    if (argc != 3 && !bf16 && !rounded)
+        refuse("usage: make_model tensors.txt OUT.safetensors [bf16 | rounded]");
     int count = read_tensors(argv[1], tensors);
     FILE *out = fopen(argv[2], "wb");
     if (!out)
         refuse("%s: cannot be written", argv[2]);
-    write_header(out, tensors, count);
+    write_header(out, tensors, count, bf16);
     for (int i = 0; i < count; i++)
-        write_numbers(out, &tensors[i]);
+        write_numbers(out, &tensors[i], bf16, rounded);
     if (fclose(out) != 0)
         refuse("%s: cannot be written", argv[2]);
     return 0;
