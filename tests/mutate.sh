@@ -87,8 +87,8 @@ int main(void)
     printf("%d\n", PASS_COUNT + 2 * RULE_COUNT + references);
 }
 END
-    ${CC:-gcc} -I. "$work/rows.c" "$BUILD"/kernels/*.o "$BUILD"/graph/base/{types,ops,recipe}.o -lm \
-        -o "$work/rows" && "$work/rows"
+    ${CC:-gcc} -I. "$work/rows.c" "$BUILD"/kernels/*.o \
+        "$BUILD"/graph/base/{types,ops,recipe}.o -lm -o "$work/rows" && "$work/rows"
 }
 
 wanted() {

@@ -280,7 +280,8 @@ static void builder_add_weight(lua_State *lua, Builder *builder, const Weight *w
                       builder->module->weights.count - 1);
 }
 
-// Matrices keep the file's type but for f64, which becomes f32; vectors are f32 as all arithmetic is.
+// Matrices keep the file's type but for f64, which becomes f32; vectors are f32 as all arithmetic
+// is.
 static DType dtype_of(lua_State *lua, const char *name, const Recipe *recipe, bool vector)
 {
     DType dtype = recipe_dtype(recipe);

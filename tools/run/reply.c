@@ -102,8 +102,7 @@ bool reply_make(Reply *reply, Diag *diag)
     int64_t limit =
         options->predict == OPTION_UNSET_INT || options->predict < 0 ? INT64_MAX : options->predict;
     if (!options->print_ids)
-        text_stream_begin(&reply->stream, reply->run->tokenizer, options->special,
-                          reply->at_start);
+        text_stream_begin(&reply->stream, reply->run->tokenizer, options->special, reply->at_start);
     reply->finish = "length";
     while (reply->ids.count < limit && !run_interrupted) {
         int32_t id = draw_token(reply, diag);
