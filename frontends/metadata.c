@@ -19,7 +19,8 @@ MetaValue meta_real(float number)
 
 MetaValue meta_array(const MetaValue *items, int64_t count)
 {
-    return (MetaValue){META_ARRAY, "array", .array = {items, count}};
+    const char *item_type = count ? items->type_name : NULL;
+    return (MetaValue){META_ARRAY, "array", .array = {items, count, item_type}};
 }
 
 bool metadata_add(MetadataList *list, const char *key, MetaValue value)

@@ -296,7 +296,7 @@ static bool fuse_gates(PassContext *context, RuleId rule, Node *root, Epilogue e
         context, root->graph, arena_format(arena, "%s.interleaved", weight->name), weight->dtype,
         weight->shape, recipe_interleave(arena, gate, up, SWIGLU_INTERLEAVE));
     Attributes attributes = matmul->attributes;
-    attributes.matmul.epilogue = epilogue;
+    attributes.matmul.epilogue = (int32_t)epilogue;
     attributes.matmul.post = (int32_t)op_post(root->op, &root->attributes);
     Value *operands[] = {matmul->operands[0].value, interleaved};
     Node *fused = graph_insert(root->graph, matmul, OP_matmul, 2, operands, &attributes, matmul);

@@ -65,7 +65,8 @@ static void put_value(Text *out, const MetaValue *value)
     case META_FLOAT: put_float(out, value->real, bytes); break;
     case META_TEXT: put_text(out, value->text.bytes, (size_t)value->text.length); break;
     case META_ARRAY:
-        put_u32(out, type_number(value->array.item_type));
+        // An empty list of JSON is one of nothing: any type will do.
+        put_u32(out, type_number(value->array.item_type ? value->array.item_type : "u32"));
         put_u64(out, (uint64_t)value->array.count);
         for (int64_t i = 0; i < value->array.count; i++)
             put_value(out, &value->array.items[i]);

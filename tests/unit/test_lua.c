@@ -24,7 +24,7 @@ static const Metadata tiny_metadata[] = {
      .value = {META_ARRAY, "array",
                .array = {(const MetaValue[]){{META_INT, "i32", .integer = -3},
                                              {META_INT, "i32", .integer = 4}},
-                         2}}},
+                         2, "i32"}}},
 };
 
 static const FileTensor tiny_tensors[] = {
