@@ -155,7 +155,7 @@ ifeq ($(CLANG),)
 fuzz:
 	@echo 'skip: fuzz: needs clang (apt-get install clang)'
 else
-fuzz: ## libFuzzer on the readers of GGUF, tokenizers, plans and graph text, SECONDS (60) each; needs clang
+fuzz: ## libFuzzer on the readers of models, tokenizers, templates, plans and graph text, SECONDS (60) each; needs clang
 	@$(MAKE) all
 	@$(MAKE) CC=$(CLANG) BUILD=build-fuzz OPTIMISE='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
