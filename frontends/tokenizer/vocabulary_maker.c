@@ -47,11 +47,13 @@ bool maker_lay_pieces(VocabularyMaker *maker, const PieceText *pieces, int64_t c
     return true;
 }
 
+// A zero byte follows each text, so that there is a byte to point at even for an empty one.
 static TextSlice add_bytes(VocabularyMaker *maker, PieceText text)
 {
     TextSlice slice = {(uint32_t)maker->step_bytes.count, (uint32_t)text.length};
     for (size_t i = 0; i < text.length; i++)
         vector_push(maker->arena, &maker->step_bytes, text.bytes[i]);
+    vector_push(maker->arena, &maker->step_bytes, '\0');
     return slice;
 }
 

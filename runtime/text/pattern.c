@@ -91,7 +91,7 @@ Pattern *pattern_new(const char *source, size_t length, Diag *diag)
         tokenizer_fail_memory(diag);
     else if (translate(source, length, &text, diag)) {
         pattern->code =
-            pcre2_compile((PCRE2_SPTR)text.bytes, text.length,
+            pcre2_compile((PCRE2_SPTR)(text.bytes ? text.bytes : ""), text.length,
                           PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code,
                           &offset, NULL);
         if (!pattern->code)

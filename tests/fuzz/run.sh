@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs the fuzzers of a build folder one after another: tests/fuzz/run.sh FOLDER
 #
-# From the environment: SECONDS_EACH, BUILD (programs that make seeds), DATA. Seeds are gathered
-# from the test data, the golden tests and the compiler; what a fuzzer finds interesting stays in
-# FOLDER/corpus/NAME for the next run. A crash leaves its input in FOLDER/crashes and fails.
+# From the environment: SECONDS_EACH, SEED (another each time unless given), BUILD (programs that
+# make the first inputs), DATA. First inputs are gathered from the test data, the golden tests and
+# the compiler; what a fuzzer finds interesting stays in FOLDER/corpus/NAME for the next run. A crash
+# leaves its input in FOLDER/crashes and fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -87,7 +88,8 @@ for source in tests/fuzz/fuzz_*.c; do
     if declare -F "seed_$name" >/dev/null; then
         "seed_$name" "$corpus.seeds"
     fi
-    if "$folder/$program" -max_total_time="${SECONDS_EACH:-60}" -max_len=262144 -timeout=20 \
+    if "$folder/$program" -max_total_time="${SECONDS_EACH:-60}" -seed="${SEED:-0}" -timeout=20 \
+        -max_len=262144 \
         -rss_limit_mb=4096 -artifact_prefix="$folder/crashes/$name." -print_final_stats=1 \
         "$corpus" "$corpus.seeds" >"$folder/$name.log" 2>&1 </dev/null; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$folder/$name.log")

@@ -78,6 +78,9 @@ static const struct {
     {SPLIT("\\\\s+(?!\\\\S)|\\\\s+", "Isolated"), "a  a", "a| | |a", false},
     {SPLITS("{\"type\":\"Split\",\"pattern\":{\"String\":\"(\"},\"behavior\":\"Removed\"},"), "a(a",
      "a|a", false},
+    // An empty pattern cuts everywhere; it is the only text of the steps.
+    {SPLITS("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\"},\"behavior\":\"Isolated\"},"), "aaa",
+     "a|a|a", false},
     {SPLITS("{\"type\":\"Punctuation\"},"), "aa!aa", "aa|!|aa", false},
     {SPLITS("{\"type\":\"WhitespaceSplit\"},"), "a a", "a|a", false},
     {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"}", "aa aa", " |aa| |aa", false},
