@@ -107,7 +107,8 @@ static int64_t value_bytes(const Value *value, const Sizes *sizes)
 
 static int64_t state_bytes(const State *state, int64_t positions)
 {
-    return positions * dtype_row_bytes(state->dtype, (int64_t)state->kv_heads * state->head_dim);
+    return positions * dtype_row_bytes(state->dtype, state_columns(state->dtype, state->kv_heads,
+                                                                   state->head_dim));
 }
 
 // Rows of a weight that a step reads: of experts, as many as slots can name.

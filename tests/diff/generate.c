@@ -617,9 +617,10 @@ static ModuleOptions any_options(Generator *g)
 {
     static const char *const targets[] = {"ref", "avx2", "avx512"};
     static const int32_t batches[] = {1, 8, 32};
+    static const DType states[] = {DTYPE_f32, DTYPE_f16, DTYPE_q8_0};
     return (ModuleOptions){.target = targets[between(g, 0, 2)],
                            .opt = in(g, 70) ? 2 : between(g, 0, 1),
-                           .kv = in(g, 50) ? DTYPE_f16 : DTYPE_f32,
+                           .kv = states[between(g, 0, 2)],
                            .act_auto = in(g, 70),
                            .batch = batches[between(g, 0, 2)],
                            .page_tokens = PAGE_TOKENS};
