@@ -111,7 +111,7 @@ static bool parse_region(Parser *parser, Region *region)
         if (strcmp(region_names[i], parser->scan.token.bytes) == 0)
             return true;
     }
-    return scan_fail(&parser->scan, mark, "no region '%s': expected w, kv, act or io",
+    return scan_fail(&parser->scan, mark, "no region '%s': expected w, kv, act, own or io",
                      parser->scan.token.bytes);
 }
 

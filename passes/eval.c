@@ -210,7 +210,7 @@ static void place_results(Evaluator *evaluator, Graph *graph, const int64_t *sym
             int64_t bytes = layout_bytes(value->dtype, effective_layout(value),
                                          shape_rows(&value->shape, symbols),
                                          shape_columns(&value->shape, symbols));
-            evaluator->results[value->number] = planned && value->place.region == REGION_ACT
+            evaluator->results[value->number] = planned && region_in_arena(value->place.region)
                                                     ? act + value->place.offset
                                                     : aligned(&evaluator->step, bytes);
         }

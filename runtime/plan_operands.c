@@ -151,6 +151,7 @@ static bool check_place(const Plan *plan, const PlanPhase *phase, View *view)
     case REGION_W: return check_weight_place(plan, view);
     case REGION_KV: return check_state_place(plan, view);
     case REGION_ACT: return check_act_place(phase, view);
+    case REGION_OWN: return phase->bound_t == 1 && check_act_place(phase, view);
     case REGION_IO: return check_io_place(plan, view);
     default: return false;
     }
@@ -171,7 +172,7 @@ static bool is_input(const View *view, StepInput input)
 // A value that a step made.
 static bool is_value(const View *view)
 {
-    return view->operand->region == REGION_ACT ||
+    return region_in_arena((Region)view->operand->region) ||
            (view->operand->region == REGION_IO && view->operand->offset >= INPUT_COUNT);
 }
 
@@ -235,6 +236,16 @@ static uint32_t post_of(const StepCheck *check)
     bool known = post == DTYPE_f32 || post == DTYPE_q8 || post == DTYPE_q8k;
     uint32_t writable = check->row->posts ? check->row->posts : DTYPE_SET(f32);
     return known && set_has(writable, post) ? post : (uint32_t)DTYPE_COUNT;
+}
+
+// A step of whose results one lies in own is run by every thread: all must lie there, and it may
+// write nothing else.
+static bool check_own(const StepCheck *check)
+{
+    int32_t own = 0, count = op_table[check->row->op].results;
+    for (int32_t i = 0; i < count; i++)
+        own += check->results[i].operand->region == REGION_OWN;
+    return own == 0 || (own == count && !op_table[check->row->op].written);
 }
 
 static const Dim symbol_t = {.factor = {[SYMBOL_T] = 1}}, symbol_r = {.factor = {[SYMBOL_R] = 1}};
@@ -560,6 +571,9 @@ bool plan_check_step(const Plan *plan, const PlanPhase *phase, uint32_t index, D
                                       : "impossible place of operand ",
                                number, diag);
     }
+    if (!check_own(&check))
+        return refuse_step(plan, index, "results in own where threads may not all run it", "",
+                           diag);
     if (!signature_checks[row->op](&check))
         return refuse_step(plan, index, "the operands do not fit: ", op_table[row->op].signature,
                            diag);

@@ -461,7 +461,7 @@ START_TEST(nodes_are_checked)
                      "6:26: error: expected the end of the line, found 'what'");
     must_refuse_node("%2 : f32[T,64] = silu %1 loc(7)", "6:30: error: expected a file, found '7'");
     must_refuse_node("%2 : f32[T,64] @moon+1:1 = silu %1",
-                     "6:17: error: no region 'moon': expected w, kv, act or io");
+                     "6:17: error: no region 'moon': expected w, kv, act, own or io");
     must_refuse_node("%2 : f32[T,64] @act+0x0=%9 = silu %1",
                      "6:26: error: %9 is not produced before it is read");
     must_refuse_node("%4294967297 : f32[T,64] = silu %1",
@@ -536,7 +536,13 @@ START_TEST(places_are_checked)
         " error: graph @decode, %3 = rms_norm: %3: expected a place aligned to 64 within "
         "0x180 bytes");
     must_refuse_plan("@act+0x100:0x80", "@kv+0x100:0x80",
-                     " error: graph @decode, %3 = rms_norm: %3 has no place in act or io");
+                     " error: graph @decode, %3 = rms_norm: %3 has no place in act, own or io");
+    must_refuse_plan("@act+0x0=%1", "@own+0x0=%1",
+                     " error: graph @decode, %2 = silu (m.lua:3): %2 takes the place of %1 but "
+                     "lies elsewhere");
+    must_refuse_plan("@io+6:0x800", "@own+0x0:0x800",
+                     " error: graph @pre fill, %1 = embed: %1 lies in own: expected one token at "
+                     "most and nothing else written");
 }
 END_TEST
 
