@@ -22,20 +22,6 @@
 
 enum { ALIGNMENT = 64, HUGE_BYTES = 2 << 20 };
 
-typedef struct BoundStep {
-    const KernelCall *call;
-    KernelRun *run;
-    int64_t tiles;
-    bool barrier;
-    uint32_t step; // of the plan
-} BoundStep;
-
-typedef struct BoundPhase {
-    int64_t t, r, b; // of the last run; t is 0 before the first
-    BoundStep *steps;
-    uint32_t step_count;
-} BoundPhase;
-
 typedef struct ConstantSlot {
     _Alignas(ALIGNMENT) float value;
 } ConstantSlot;
@@ -57,10 +43,10 @@ struct Exec {
     KernelOperand *operands; // one for each of the plan's
     const KernelRow **rows;  // and for each step
     KernelCall *calls;
-    BoundStep *bound;
-    BoundPhase *phases;
-    const BoundPhase *current;
-    ExecTime *times;
+    ExecStep *bound;
+    ExecRun *runs; // the last of each phase; t is 0 before the first
+    ExecRun *current;
+    ExecSpan *spans; // [thread][step of the run]; NULL when nobody watches
 };
 
 static size_t round_up(size_t value, size_t multiple)
@@ -152,10 +138,12 @@ static bool make_tables(Exec *exec, Diag *diag)
     exec->rows = calloc(steps, sizeof *exec->rows);
     exec->calls = calloc(steps, sizeof *exec->calls);
     exec->bound = calloc(steps, sizeof *exec->bound);
-    exec->phases = calloc(plan->phase_count, sizeof *exec->phases);
-    exec->times = exec->memory.options.profile ? calloc(steps, sizeof *exec->times) : NULL;
+    exec->runs = calloc(plan->phase_count, sizeof *exec->runs);
+    bool watched = exec->memory.options.watch;
+    size_t spans = steps * (size_t)exec->memory.options.threads;
+    exec->spans = watched ? calloc(spans, sizeof *exec->spans) : NULL;
     if (!exec->outputs || !exec->operands || !exec->constants || !exec->rows || !exec->calls ||
-        !exec->bound || !exec->phases || (exec->memory.options.profile && !exec->times))
+        !exec->bound || !exec->runs || (watched && !exec->spans))
         return diag_fail(diag, (Where){0}, "out of memory for the steps of the plan");
     return true;
 }
@@ -225,7 +213,8 @@ Exec *exec_open(const Plan *plan, const ExecOptions *options, Diag *diag)
     }
     bind_addresses(exec);
     for (uint32_t i = 0; i < plan->phase_count; i++)
-        exec->phases[i].steps = &exec->bound[plan->phases[i].first_step];
+        exec->runs[i] =
+            (ExecRun){.phase = &plan->phases[i], .steps = &exec->bound[plan->phases[i].first_step]};
     return exec;
 }
 
@@ -245,8 +234,8 @@ void exec_close(Exec *exec)
     free(exec->rows);
     free(exec->calls);
     free(exec->bound);
-    free(exec->phases);
-    free(exec->times);
+    free(exec->runs);
+    free(exec->spans);
     free(exec);
 }
 
@@ -289,32 +278,42 @@ ExecMemory exec_memory(const Exec *exec)
     };
 }
 
-const ExecTime *exec_times(const Exec *exec)
+const void *exec_weights(const Exec *exec)
 {
-    return exec->times;
+    return exec->weights;
 }
 
-static void bind_phase(Exec *exec, BoundPhase *bound, const PlanPhase *phase, int64_t t, int64_t r,
-                       int64_t b)
+const ExecRun *exec_last_run(const Exec *exec)
+{
+    return exec->current;
+}
+
+const ExecSpan *exec_spans(const Exec *exec, int32_t thread)
+{
+    return &exec->spans[(int64_t)thread * exec->plan->step_count];
+}
+
+static void bind_run(Exec *exec, ExecRun *run, int64_t t, int64_t r, int64_t b)
 {
     const int64_t symbols[SYMBOL_COUNT] = {t, r, b, exec->memory.pages_per_sequence};
+    const PlanPhase *phase = run->phase;
+    ExecStep *steps = &exec->bound[phase->first_step];
     bind_shapes(exec, phase, symbols);
     bool barrier = false;
-    bound->step_count = 0;
+    run->step_count = 0;
     for (uint32_t i = phase->first_step; i < phase->first_step + phase->step_count; i++) {
         const KernelRow *row = exec->rows[i];
         barrier |= exec->plan->steps[i].barrier_before;
         int64_t tiles = row->tiles(&exec->calls[i]);
         if (tiles == 0)
             continue;
-        bool first = bound->step_count == 0;
-        bound->steps[bound->step_count++] =
-            (BoundStep){&exec->calls[i], row->run, tiles, barrier && !first, i};
+        bool first = run->step_count == 0;
+        steps[run->step_count++] = (ExecStep){row, &exec->calls[i], tiles, barrier && !first, i};
         barrier = false;
     }
-    bound->t = t;
-    bound->r = r;
-    bound->b = b;
+    run->t = t;
+    run->r = r;
+    run->b = b;
 }
 
 static int64_t now_ns(void)
@@ -330,26 +329,47 @@ static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
     return (tiles * thread + threads - 1) / threads;
 }
 
+static void run_step(const Exec *exec, const ExecStep *step, int32_t thread, int32_t threads)
+{
+    int64_t first = share(step->tiles, thread, threads);
+    int64_t last = share(step->tiles, thread + 1, threads);
+    if (first < last)
+        step->row->run(step->call, exec->scratch.bytes + thread * exec->memory.thread_scratch,
+                       first, last);
+}
+
 static void run_steps(void *context, int32_t thread, int32_t threads)
 {
-    Exec *exec = context;
-    const BoundPhase *phase = exec->current;
-    void *scratch = exec->scratch.bytes + thread * exec->memory.thread_scratch;
-    ExecTime *times = thread == 0 ? exec->times : NULL;
-    for (uint32_t i = 0; i < phase->step_count; i++) {
-        const BoundStep *step = &phase->steps[i];
-        int64_t begin = times ? now_ns() : 0;
-        if (step->barrier)
+    const Exec *exec = context;
+    const ExecRun *run = exec->current;
+    for (uint32_t i = 0; i < run->step_count; i++) {
+        if (run->steps[i].barrier)
             pool_barrier(exec->pool);
-        int64_t first = share(step->tiles, thread, threads);
-        int64_t last = share(step->tiles, thread + 1, threads);
-        if (first < last)
-            step->run(step->call, scratch, first, last);
-        if (times) {
-            times[step->step].ns += now_ns() - begin;
-            times[step->step].runs++;
-        }
+        run_step(exec, &run->steps[i], thread, threads);
     }
+}
+
+static void run_steps_watched(void *context, int32_t thread, int32_t threads)
+{
+    const Exec *exec = context;
+    const ExecRun *run = exec->current;
+    ExecSpan *spans = &exec->spans[(int64_t)thread * exec->plan->step_count];
+    for (uint32_t i = 0; i < run->step_count; i++) {
+        spans[i].came = now_ns();
+        if (run->steps[i].barrier)
+            pool_barrier(exec->pool);
+        spans[i].began = run->steps[i].barrier ? now_ns() : spans[i].came;
+        run_step(exec, &run->steps[i], thread, threads);
+        spans[i].done = now_ns();
+    }
+}
+
+static void run_watched(Exec *exec)
+{
+    exec->current->begin = now_ns();
+    pool_run(exec->pool, run_steps_watched, exec);
+    exec->current->end = now_ns();
+    exec->memory.options.watch(exec->memory.options.watch_context, exec);
 }
 
 void exec_run(Exec *exec, int64_t t, int64_t r, int64_t b)
@@ -358,12 +378,14 @@ void exec_run(Exec *exec, int64_t t, int64_t r, int64_t b)
     assert(t >= 1 && t <= plan->info.batch);
     assert(r >= 0 && r <= t && r <= exec->memory.options.rows_max);
     assert(b >= 1 && b <= t && b <= exec->memory.options.sequences);
-    uint32_t index = 0;
-    while (plan->phases[index].bound_t < t)
-        index++;
-    BoundPhase *phase = &exec->phases[index];
-    if (phase->t != t || phase->r != r || phase->b != b)
-        bind_phase(exec, phase, &plan->phases[index], t, r, b);
-    exec->current = phase;
-    pool_run(exec->pool, run_steps, exec);
+    ExecRun *run = exec->runs;
+    while (run->phase->bound_t < t)
+        run++;
+    if (run->t != t || run->r != r || run->b != b)
+        bind_run(exec, run, t, r, b);
+    exec->current = run;
+    if (exec->spans)
+        run_watched(exec);
+    else
+        pool_run(exec->pool, run_steps, exec);
 }

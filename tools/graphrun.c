@@ -19,6 +19,7 @@ static const char usage[] =
     "       graphrun MODEL --tokenize < TEXT        also --detokenize\n"
     "       graphrun MODEL --ids 1,80,147 --logits OUT.npy\n"
     "       graphrun MODEL --perplexity FILE [--documents SEPARATOR]\n"
+    "       graphrun MODEL --bench pp512,tg128      how fast, beside what the machine can\n"
     "       graphrun MODEL --dry-run                what the run would take of memory\n";
 
 static const char footer[] = "Without -p, -f and --ids the prompt is read from stdin.\n"
@@ -176,6 +177,8 @@ static int run_mode(Run *run, Diag *diag)
         return detokenize(run, diag);
     if (options->perplexity)
         return run_perplexity(run, diag);
+    if (options->bench)
+        return run_bench(run, diag);
     if (options->logits || options->taps.count)
         return run_trace(run, diag);
     if (is_conversation(options))

@@ -35,6 +35,7 @@ int run_trace(Run *run, Diag *diag);      // --logits, --tap (trace.c)
 int run_perplexity(Run *run, Diag *diag); // --perplexity (perplexity.c)
 int run_chat(Run *run, Diag *diag);       // --chat (chat.c)
 int run_apply(Run *run, Diag *diag);      // --apply-template (conversation.c)
+int run_bench(Run *run, Diag *diag);      // --bench (bench.c)
 int run_dry(Run *run, Diag *diag);        // --dry-run (dry_run.c)
 
 #endif
