@@ -15,9 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/roofline.h"
 #include "runtime/sample.h"
 #include "tools/common/exec_options.h"
-#include "tools/run/run.h"
+#include "tools/run/profile.h"
 
 enum { REPETITIONS = 5, REPETITIONS_MAX = 1000 };
 static const double steady = 0.10;
@@ -25,7 +26,7 @@ static const double steady = 0.10;
 typedef struct Bench {
     Run *run;
     Session *session;
-    BenchProbe probe;
+    Roofline roofline;
     BenchTest tests[BENCH_TESTS_MAX];
     int32_t test_count, sequences_most;
     int64_t repetitions, chunk;
@@ -36,13 +37,13 @@ typedef struct Bench {
 
 typedef struct Repetition {
     double rate;
-    BenchLimits limits; // means of before and after
-    double limit;       // the rate that they allow
+    RooflineLimits limits; // means of before and after
+    double limit;          // the rate that they allow
 } Repetition;
 
 typedef struct Result {
     const BenchTest *test;
-    BenchWork work;
+    RooflineWork work;
     Repetition *kept;
     int64_t kept_count, dropped;
     bool unsteady; // none was steady: those kept are all that were made
@@ -51,7 +52,7 @@ typedef struct Result {
 // Appends the next `count` tokens to each of the sequences, `chunk` a step. `test` is NULL while
 // they are filled: then no logits are asked for.
 static bool advance(Bench *bench, const BenchTest *test, SessionInput *inputs, int32_t sequences,
-                    int64_t count, int64_t chunk, BenchWork *work, Diag *diag)
+                    int64_t count, int64_t chunk, RooflineWork *work, Diag *diag)
 {
     for (int64_t done = 0; done < count && !run_interrupted; done += chunk) {
         int64_t length = count - done < chunk ? count - done : chunk;
@@ -64,7 +65,7 @@ static bool advance(Bench *bench, const BenchTest *test, SessionInput *inputs, i
         if (!session_step(bench->session, inputs, sequences, diag))
             return false;
         if (work)
-            bench_add_work(work, session_exec(bench->session));
+            roofline_add_run(work, session_exec(bench->session));
     }
     return true;
 }
@@ -94,7 +95,8 @@ static double test_tokens(const BenchTest *test)
 }
 
 // The test once, from its depth; the sequences are at their depth again afterwards.
-static bool run_once(Bench *bench, const BenchTest *test, BenchWork *work, double *rate, Diag *diag)
+static bool run_once(Bench *bench, const BenchTest *test, RooflineWork *work, double *rate,
+                     Diag *diag)
 {
     draw_tokens(bench, test->tokens * test->sequences);
     double begin = run_seconds();
@@ -107,18 +109,18 @@ static bool run_once(Bench *bench, const BenchTest *test, BenchWork *work, doubl
     return true;
 }
 
-static BenchLimits mean_limits(const BenchLimits *a, const BenchLimits *b)
+static RooflineLimits mean_limits(const RooflineLimits *a, const RooflineLimits *b)
 {
-    BenchLimits mean = {.bandwidth = (a->bandwidth + b->bandwidth) / 2};
+    RooflineLimits mean = {.bandwidth = (a->bandwidth + b->bandwidth) / 2};
     for (WorkKind kind = 0; kind < WORK_COUNT; kind++)
         mean.peak[kind] = (a->peak[kind] + b->peak[kind]) / 2;
     return mean;
 }
 
 // Whether the machine allowed the same before and after.
-static bool is_steady(const BenchWork *work, const BenchLimits *a, const BenchLimits *b)
+static bool is_steady(const RooflineWork *work, const RooflineLimits *a, const RooflineLimits *b)
 {
-    double before = bench_floor(work, a), after = bench_floor(work, b);
+    double before = roofline_floor(work, a), after = roofline_floor(work, b);
     return before < after * (1 + steady) && after < before * (1 + steady);
 }
 
@@ -134,7 +136,7 @@ static bool repeat(Bench *bench, Result *result, Diag *diag)
 {
     const BenchTest *test = result->test;
     int64_t most = 2 * bench->repetitions, dropped = 0;
-    BenchLimits before = bench_probe(&bench->probe);
+    RooflineLimits before = roofline_probe(&bench->roofline);
     for (int64_t made = 0; result->kept_count < bench->repetitions && made < most; made++) {
         Repetition one;
         show_progress(bench, test, result->kept_count);
@@ -142,9 +144,9 @@ static bool repeat(Bench *bench, Result *result, Diag *diag)
             return false;
         if (run_interrupted)
             return true;
-        BenchLimits after = bench_probe(&bench->probe);
+        RooflineLimits after = roofline_probe(&bench->roofline);
         one.limits = mean_limits(&before, &after);
-        one.limit = test_tokens(test) / bench_floor(&result->work, &one.limits);
+        one.limit = test_tokens(test) / roofline_floor(&result->work, &one.limits);
         if (is_steady(&result->work, &before, &after))
             result->kept[result->kept_count++] = one;
         else
@@ -163,8 +165,12 @@ static bool run_test(Bench *bench, Result *result, Diag *diag)
     result->kept = calloc((size_t)bench->repetitions * 2, sizeof *result->kept);
     if (!result->kept)
         return diag_fail(diag, (Where){0}, "out of memory");
-    return fill(bench, result->test, diag) &&
-           run_once(bench, result->test, &result->work, &rate, diag) && repeat(bench, result, diag);
+    run_profile_pause(bench->run->profile, true);
+    if (!fill(bench, result->test, diag) ||
+        !run_once(bench, result->test, &result->work, &rate, diag))
+        return false;
+    run_profile_pause(bench->run->profile, false);
+    return repeat(bench, result, diag);
 }
 
 static int ascending(const void *a, const void *b)
@@ -333,14 +339,15 @@ static bool open_bench(Bench *bench, Diag *diag)
     bench->random = random_seed(options->seed == OPTION_UNSET_INT ? 1 : (uint64_t)options->seed);
     return bench_parse(options->bench, bench->tests, &bench->test_count, diag) &&
            open_session(bench, diag) &&
-           bench_probe_open(&bench->probe, bench->run->plan, session_exec(bench->session), diag);
+           roofline_open(&bench->roofline, bench->run->plan, session_exec(bench->session), diag);
 }
 
 int run_bench(Run *run, Diag *diag)
 {
     Bench bench = {.run = run};
-    bool good = open_bench(&bench, diag) && run_tests(&bench, diag);
-    bench_probe_close(&bench.probe);
+    bool good = open_bench(&bench, diag) && run_tests(&bench, diag) &&
+                run_profile_report(run->profile, bench.session, diag);
+    roofline_close(&bench.roofline);
     session_close(bench.session);
     free(bench.tokens);
     free(bench.inputs);

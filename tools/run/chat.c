@@ -7,6 +7,7 @@
 // What cannot be answered (a template that refuses, a context that is too small) is said, and the
 // turn is taken back: nothing is cut off silently.
 #include "tools/run/chat.h"
+#include "tools/run/profile.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -229,6 +230,8 @@ int run_chat(Run *run, Diag *diag)
     int status = -1;
     if (open_chat(&chat, run, diag))
         status = converse(&chat);
+    if (status == 0 && !run_profile_report(run->profile, chat.reply.session, diag))
+        status = -1;
     line_reader_free(chat.lines);
     conversation_close(&chat.conversation);
     reply_close(&chat.reply);

@@ -8,12 +8,15 @@
 #include "runtime/text/tokenizer.h"
 #include "tools/common/options.h"
 
+typedef struct RunProfile RunProfile; // profile.h
+
 typedef struct Run {
     const Options *options;
     Plan *plan;
     Tokenizer *tokenizer; // NULL for plans without a vocabulary
     double began;         // seconds, monotonic
     double load_seconds;
+    RunProfile *profile; // NULL unless it is asked for
 } Run;
 
 // Set by the first SIGINT after run_catch_interrupt; loops end at the next token. A second one ends
