@@ -248,7 +248,7 @@ $(TESTS): %: %.o $(HARNESS) $(TOOLS_COMMON) $(TOOLS_COMPILER) $(COMPILER_OBJECTS
 
 $(RANDOM_GRAPHS): $(filter-out $(RANDOM_GRAPHS).o,$(call objects,$(wildcard tests/diff/*.c)))
 
-$(BENCH): $(call objects,$(wildcard tests/bench/*.c)) $(HARNESS) $(BASE) $(KERNELS)
+$(BENCH): $(call objects,$(wildcard tests/bench/*.c)) $(HARNESS) $(RUNTIME_OBJECTS)
 	$(link) $(CHECK_LIBS) $(LDLIBS)
 
 $(FUZZERS): %: %.o $(COMPILER_OBJECTS)

@@ -9,8 +9,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "tests/kernels/harness.h"
+
 enum { HUGE_BYTES = 2 << 20 };
-static const double run_seconds = 0.02, probe_seconds = 0.004;
+static const double run_seconds = 0.02, probe_seconds = 0.004, least_seconds = 0.0005;
 
 static int64_t round_up(int64_t value, int64_t multiple)
 {
@@ -57,10 +59,10 @@ bool bench_wanted(const KernelRow *row, const char *name)
 {
     const char *only = getenv("ONLY");
     char words[1024], *rest = words;
-    if (row->target > target_native())
+    if (row && row->target > target_native())
         return false;
     if (!only || !only[strspn(only, " ")])
-        return row->target != TARGET_ref;
+        return !row || row->target != TARGET_ref;
     snprintf(words, sizeof words, "%s", only);
     for (char *word; (word = strsep(&rest, " "));)
         if (*word && strstr(name, word))
@@ -106,11 +108,14 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+// Seconds of one run, of as many as make the clock's grain small.
 static double time_run(const KernelRow *row, const KernelCall *call, void *scratch, int64_t tiles)
 {
-    double begin = bench_seconds();
-    row->run(call, scratch, 0, tiles);
-    return bench_seconds() - begin;
+    int64_t runs = 0;
+    double begin = bench_seconds(), now = begin;
+    for (; now - begin < least_seconds; now = bench_seconds(), runs++)
+        row->run(call, scratch, 0, tiles);
+    return (now - begin) / (double)runs;
 }
 
 // The most tiles, in steps of two, that stay below the time of a run.
@@ -141,14 +146,14 @@ static void zero_results(const KernelCall *call)
     }
 }
 
-void bench_run(const char *name, const KernelRow *row, const KernelCall *call, WorkDepth depth,
-               const void *streamed, int64_t streamed_bytes)
+void bench_run(const char *name, const KernelRow *row, const KernelCall *call, const void *streamed,
+               int64_t streamed_bytes)
 {
     void *scratch = guarded_new(row->scratch ? row->scratch(call) : 0);
     zero_results(call);
     int64_t tiles = choose_tiles(row, call, scratch);
     double share = (double)tiles / (double)row->tiles(call);
-    Work work = work_of_call(row, call, depth);
+    Work work = work_of_call(row, call, work_depth(row, call));
     double seconds[BENCH_REPEATS], reached[BENCH_REPEATS];
     bool stream = false;
     for (int i = 0; i < BENCH_REPEATS; i++) {
@@ -163,7 +168,7 @@ void bench_run(const char *name, const KernelRow *row, const KernelCall *call, W
     check_finite(name, call);
     double median = bench_median(seconds, BENCH_REPEATS), rate = share / median * 1e-9;
     printf("%-52s %10.1f %8.2f %8.1f  %3.0f %% of %s\n", name, median * 1e6,
-           work.stored_bytes * rate, work.operations * rate,
+           (work.read_bytes + work.written_bytes) * rate, work.operations * rate,
            bench_median(reached, BENCH_REPEATS) * 100,
            stream                   ? "read bandwidth"
            : work.kind == WORK_int8 ? "int8 peak"
@@ -176,6 +181,9 @@ START_TEST(benches)
 {
     bench_print_head();
     bench_matmuls();
+    bench_attention();
+    bench_rows();
+    bench_overheads();
 }
 END_TEST
 

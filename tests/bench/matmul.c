@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/bench/bench.h"
+#include "tests/kernels/harness.h"
 
 enum { K = 2048, PATTERN_ROWS = 256, WEIGHT_BYTES = 96 << 20 };
 
@@ -43,7 +44,7 @@ static void run_tokens(const KernelRow *row, DType stored, int64_t tokens)
     KernelOperand result = operand_new(DTYPE_f32, LAYOUT_plain, tokens, operands[1].rows);
     Attributes attributes = op_default_attributes(OP_matmul);
     KernelCall call = {&result, operands, 1, 2, &attributes, {0}};
-    bench_run(name, row, &call, (WorkDepth){0}, chunk ? NULL : weight.data,
+    bench_run(name, row, &call, chunk ? NULL : weight.data,
               layout_bytes(stored, weight.layout, weight.rows, K));
     operand_free(&operands[0]);
     operand_free(&result);

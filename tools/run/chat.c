@@ -7,7 +7,6 @@
 // What cannot be answered (a template that refuses, a context that is too small) is said, and the
 // turn is taken back: nothing is cut off silently.
 #include "tools/run/chat.h"
-#include "tools/run/profile.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
