@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/run/profile.h"
+
 // --- how it looks
 
 static bool wants_colours(void)
