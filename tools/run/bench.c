@@ -312,6 +312,10 @@ static bool open_session(Bench *bench, Diag *diag)
         context = larger(context, test->depth + test->tokens);
         tokens = larger(tokens, larger(test->depth, test->tokens * test->sequences));
     }
+    if (options.context && options.context < context)
+        return diag_fail(diag, (Where){0},
+                         "--bench needs a context of %" PRId64 " tokens, -c gives %" PRId64,
+                         context, options.context);
     options.context = options.context ? options.context : context;
     options.sequences = bench->sequences_most;
     bench->session = session_open(bench->run->plan, &options, diag);
