@@ -12,8 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
 folder=$build/bench
-models=${MODELS:-"stories15m/q4_0 stories15m/q8_0 qwen2-0.5b/q4_0 qwen2-0.5b/q8_0 tinyllama-1.1b/q4_0
-tinyllama-1.1b/q8_0"}
+models=${MODELS:-"stories15m/q4_0 stories15m/q8_0 qwen2-0.5b/q4_0 qwen2-0.5b/q8_0
+tinyllama-1.1b/q4_0 tinyllama-1.1b/q8_0"}
 
 wanted() { # name
     local word

@@ -57,7 +57,7 @@ class LlamaBench:
 
 
 class LlamaCpp:
-    """llama-cpp-python, through the library's own functions: no Python between tokens but a loop."""
+    """llama-cpp-python, through the library's own functions: only a loop between tokens."""
 
     def __init__(self, library, model, flash, context):
         self.lib = library.llama_cpp
@@ -128,7 +128,8 @@ def main():
     context = max(depth + tokens for _, tokens, depth in map(parse_test, tests))
     peers = find_peers(arguments, context + 8)
     ours = Graphrun(arguments.graphrun, arguments.plan)
-    print(f"{'model':24} {'test':12} {'graphrun':>10} {'peer':>10} {'ratio':>8}  peer, {THREADS} threads")
+    print(f"{'model':24} {'test':12} {'graphrun':>10} {'peer':>10} {'ratio':>8}  "
+          f"peer, {THREADS} threads")
     for test in tests:
         run_test(test, arguments.repeats, ours, peers, arguments.name)
 

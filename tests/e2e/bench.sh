@@ -78,7 +78,7 @@ equal "products of pp16" "$(field pp16 int8_operations)" \
     $((2 * (16 * (3 * layer - after_qkv) + after_qkv + head)))
 bench pp40 --chunk 16
 equal "bytes of a prompt in three chunks" "$(field pp40 bytes)" \
-    $((3 * (3 * layer - after_qkv) * 34 / 32 + (after_qkv + head) * 34 / 32 + (16 + 32 + 40) * position))
+    $(((3 * (3 * layer - after_qkv) + after_qkv + head) * 34 / 32 + (16 + 32 + 40) * position))
 
 graphrun "$plan" --bench tg4 -r 1 >"$work/out" 2>"$work/err" || fail "--bench as a table"
 grep -qE '^tg4 +[0-9.]+ .* [0-9.]+ of [0-9.]+ GB/s' "$work/out" || fail "table: $(cat "$work/out")"

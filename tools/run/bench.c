@@ -182,7 +182,7 @@ static int ascending(const void *a, const void *b)
 // The middle of a field of the repetitions that count.
 static double median_of(const Result *result, size_t field)
 {
-    double values[2 * REPETITIONS_MAX];
+    double values[2 * REPETITIONS_MAX] = {0};
     int64_t count = result->kept_count;
     for (int64_t i = 0; i < count; i++)
         values[i] = *(const double *)(const void *)((const char *)&result->kept[i] + field);
