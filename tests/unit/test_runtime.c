@@ -461,10 +461,9 @@ START_TEST(test_steps_allocate_nothing)
 {
     SmallPlan *small = small_new(false);
     int watched = 0;
-    Session *session = new_session(small, (SessionOptions){.threads = 2,
-                                                           .sequences = 2,
-                                                           .watch = watch_times,
-                                                           .watch_context = &watched});
+    Session *session = new_session(
+        small, (SessionOptions){
+                   .threads = 2, .sequences = 2, .watch = watch_times, .watch_context = &watched});
     Diag diag = {0};
     int32_t a = session_add_sequence(session, &diag), b = session_add_sequence(session, &diag);
     long long before = allocations;
