@@ -92,7 +92,7 @@ START_TEST(matrices_become_the_type_that_holds_their_rows)
     ModelFile *model = open_good(&bytes), *copy = written(model, gguf_mix_find("q8_0"), &contents);
     ck_assert_int_eq(model_file_tensor(copy, "odd.weight")->dtype, DTYPE_f16);
     ck_assert_int_eq(model_file_tensor(copy, "blocks.weight")->dtype, DTYPE_q8_0);
-    ck_assert_uint_eq(natural(copy, "general.file_type"), 1);
+    ck_assert_uint_eq(natural(copy, "general.file_type"), 7);
     model_file_close(model);
     model_file_close(copy);
 }
