@@ -184,7 +184,7 @@ START_TEST(bad_shapes_are_refused)
     expect_refused_path("shape:stories15m,layers=-1",
                         "layers=-1: expected a number from 1 to 1024");
     expect_refused_path("shape:stories15m,layers=2x", "layers=2x: expected a number");
-    expect_refused_path("shape:stories15m,heads=2", "\"heads=2\" is not an option of a shape");
+    expect_refused_path("shape:stories15m,heads=4", "4 heads over 6 kv heads do not share");
 }
 END_TEST
 
