@@ -209,6 +209,16 @@ static void write_token(const Attention *attention, int64_t token, int64_t first
         activation_write(attention->body->rows, result, token, column, output, group * d);
 }
 
+// The first keys of a block, NULL if none are seen or their page is gone.
+static const char *block_begins(const Attention *attention, int64_t first, int32_t begin,
+                                int32_t end)
+{
+    int32_t sequence = attention->sequences[first];
+    if (begin >= end || page_of(&attention->call->pages, attention->table, sequence, begin) < 0)
+        return NULL;
+    return group_at(attention, attention->keys, sequence, begin);
+}
+
 // Tokens first … last-1, all of one sequence.
 static void attend_run(const Attention *attention, int64_t first, int64_t last)
 {
@@ -231,10 +241,7 @@ static void attend_run(const Attention *attention, int64_t first, int64_t last)
     };
     int32_t begin = all.begin / ATTENTION_BLOCK * ATTENTION_BLOCK;
     for (; begin < all.end; begin += ATTENTION_BLOCK) {
-        int32_t next = begin + ATTENTION_BLOCK;
-        const char *after = NULL;
-        if (next < all.end)
-            after = group_at(attention, attention->keys, attention->sequences[first], next);
+        const char *after = block_begins(attention, first, begin + ATTENTION_BLOCK, all.end);
         for (int64_t row = 0; row < rows; row += ATTENTION_ROWS)
             if (tile_prepare(attention, first, row, rows, begin, &tile)) {
                 chain_groups(&tile, row + ATTENTION_ROWS < rows ? NULL : after);

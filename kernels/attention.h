@@ -38,7 +38,7 @@ typedef struct AttentionTile {
     const float *quant_scales;
     // Running result of each row over the blocks so far; sum 0: there was none yet.
     float *maximum, *sum, *output; // output: [rows][head_size]
-    // What will be read after each group of keys, then of values: where it begins, or NULL.
+    // What will be read after each group of keys, then of values: where it begins.
     const char *next[2 * ATTENTION_GROUPS];
     // For the body: [ATTENTION_ROWS][ATTENTION_BLOCK] and [ATTENTION_ROWS][width].
     float *scores, *partial;
