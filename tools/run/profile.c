@@ -263,7 +263,7 @@ static void print_table(const RunProfile *profile, const Group *groups, uint32_t
             sums->runs, sums->tokens, (double)sums->wall_ns * 1e-6, (double)all_ns * 1e-6,
             limits->bandwidth * 1e-9);
     for (WorkKind kind = 0; kind < WORK_COUNT; kind++)
-        fprintf(stderr, ", %.0f %s Gop/s", limits->peak[kind] * 1e-9, work_names[kind]);
+        fprintf(stderr, ", %.1f %s Gop/s", limits->peak[kind] * 1e-9, work_names[kind]);
     fprintf(stderr, "\n%-52s %7s %9s %5s %9s %9s %9s %7s %7s %8s\n", "step", "calls", "total ms",
             "%", "avg us", "min us", "max us", "GB/s", "Gop/s", "of limit");
     for (uint32_t i = 0; i < count; i++)
