@@ -396,7 +396,7 @@ static void run_steps(void *context, int32_t thread, int32_t threads)
         const BoundStep *step = &phase->steps[i];
         int64_t begin = times ? now_ns() : 0;
         if (step->barrier)
-            pool_barrier(exec->pool);
+            pool_barrier(exec->pool, thread);
         if (step->first < step->last)
             step->run(step->call, worker->scratch, step->first, step->last);
         if (times) {
