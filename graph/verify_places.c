@@ -72,9 +72,10 @@ static bool check_state_places(Verifier *verifier)
     for (int32_t i = 0; i < module->states.count; i++) {
         const State *state = module->states.items[i];
         spans[i] = (Span){state->name, state->place};
-        if (!check_bytes(verifier, state->name, state->place,
-                         layout_bytes(state->dtype, state->layout, module->options.page_tokens,
-                                      (int64_t)state->kv_heads * state->head_dim)))
+        if (!check_bytes(
+                verifier, state->name, state->place,
+                layout_bytes(state->dtype, state->layout, module->options.page_tokens,
+                             state_columns(state->dtype, state->kv_heads, state->head_dim))))
             return false;
     }
     return check_spans(verifier, spans, module->states.count, REGION_KV, module->page_bytes);

@@ -118,9 +118,9 @@ const KernelRow *kernel_find(const KernelQuery *query);
 // row-major blocks of `dtype` (not necessarily aligned), NULL for a row of zeros; there are
 // panel_rows of them. Writes layout_panel_bytes. The layout must hold the dtype. PACK_VERSION rises
 // with every change of the bytes it writes: packed weights are kept under it.
-enum { PACK_VERSION = 1 };
+enum { PACK_VERSION = 2 };
 void pack_panel(DType dtype, Layout layout, const void *const *rows, int64_t columns, void *panel);
-// Row-major elements to f32 (file types with a reader; see pack_can_read).
+// Row-major elements to f32 (file types with a reader: row_can_read).
 void row_to_f32(DType dtype, const void *row, int64_t columns, float *out);
 bool row_can_read(DType dtype);
 // Row `row` of a packed or plain matrix as f32: what embed reads from a tied, packed head.

@@ -226,7 +226,7 @@ static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, void *expanded, float *out, int64_t stride)
 {
     MatmulTileBody *run = body->block[panel->dtype];
-    MatmulTile tile = {.panel = panel->data, .out = out, .stride = stride};
+    MatmulTile tile = {.dtype = panel->dtype, .panel = panel->data, .out = out, .stride = stride};
     tile.length = panel->k / dtype_table[tokens->dtype].block_elements;
     if (body->expand_block[panel->dtype] && tokens->count > 1) {
         body->expand_block[panel->dtype](panel, 0, panel->k, expanded);

@@ -22,6 +22,7 @@ enum { MATMUL_PIECE = 512 };
 
 // 16 weight rows times the tokens of one tile.
 typedef struct MatmulTile {
+    DType dtype;        // of the weights
     const void *panel;  // packed or expanded
     const void *tokens; // the tile: f32 [k][spacing], or q8, q8k words
     int32_t columns;    // tokens in the tile, 1 … spacing
@@ -68,6 +69,9 @@ typedef struct MatmulBody {
 // Bytes of one block of 256 as expand_block leaves Q6_K: u8 quants [64 quads][16 rows][4],
 // i32 subscales [16 groups][16], f32 scales [16].
 enum { MATMUL_Q6_BLOCK = 64 * 64 + 16 * 64 + 64 };
+
+// To f32, whatever the type and the layout; the types that matter have expansions of their own.
+MatmulExpand matmul_expand_any;
 
 // The loops: tiles first … last-1 with the bodies of one target.
 void matmul_run(const MatmulBody *body, const KernelCall *call, void *scratch, int64_t first,

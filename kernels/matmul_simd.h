@@ -3,47 +3,8 @@
 //   COLUMNS_MOST   columns whose chains fit the registers
 //   lanes_field    16 words at `line`: (float)((word >> shift & mask) - bias)
 //   lanes_bf16     16 words at `line`: the bf16 in the low (0) or high (1) half
-//
-// Lanes are weight rows, so no sum ever crosses lanes. Templates take `columns` and `spacing` as
-// constants; TILE_BODY makes the function that picks the instance.
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#define ROLLED _Pragma("nounroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#define ROLLED _Pragma("GCC unroll 1")
-#endif
-
-#define TILE_CASE(count, template, ...)                                                            \
-    case count:                                                                                    \
-        if (count <= COLUMNS_MOST)                                                                 \
-            template(tile, first, count, MATMUL_TOKENS, __VA_ARGS__);                              \
-        break;
-
-// template(tile, first column, columns, spacing, …)
-#define TILE_BODY(name, template, ...)                                                             \
-    static void name(const MatmulTile *tile)                                                       \
-    {                                                                                              \
-        if (tile->spacing == 1) {                                                                  \
-            template(tile, 0, 1, 1, __VA_ARGS__);                                                  \
-            return;                                                                                \
-        }                                                                                          \
-        for (int first = 0; first < tile->columns; first += COLUMNS_MOST) {                        \
-            int rest = tile->columns - first;                                                      \
-            switch (rest < COLUMNS_MOST ? rest : COLUMNS_MOST) {                                   \
-                TILE_CASE(1, template, __VA_ARGS__)                                                \
-                TILE_CASE(2, template, __VA_ARGS__)                                                \
-                TILE_CASE(3, template, __VA_ARGS__)                                                \
-                TILE_CASE(4, template, __VA_ARGS__)                                                \
-                TILE_CASE(5, template, __VA_ARGS__)                                                \
-                TILE_CASE(6, template, __VA_ARGS__)                                                \
-                TILE_CASE(7, template, __VA_ARGS__)                                                \
-                TILE_CASE(8, template, __VA_ARGS__)                                                \
-            }                                                                                      \
-        }                                                                                          \
-    }
+#include "kernels/matmul_tile.h"
 
 ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int columns,
                               const int spacing, const bool may_resume)
@@ -61,10 +22,10 @@ ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int colum
     UNROLL for (int c = 0; c < columns; c++) lanes_store(out + c * tile->stride, sums[c]);
 }
 
-TILE_BODY(chain, chain_tile, true)
+static TILE_BODY(chain, chain_tile, true)
 
-// One token straight from a packed panel: 32 rows, since one chain of 16 waits for its own fma.
-static void vector_f16(const MatmulTile *tile)
+    // One token straight from a packed panel: 32 rows, since one chain of 16 waits for its own fma.
+    static void vector_f16(const MatmulTile *tile)
 {
     const uint16_t *weights = tile->panel;
     const float *x = tile->tokens;

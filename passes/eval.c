@@ -44,7 +44,8 @@ static Layout effective_layout(const Value *value)
 static int64_t state_bytes(const Module *module, const State *state)
 {
     return layout_bytes(state->dtype, state->role == STATE_KEYS ? LAYOUT_k32 : LAYOUT_v1,
-                        module->options.page_tokens, (int64_t)state->kv_heads * state->head_dim);
+                        module->options.page_tokens,
+                        state_columns(state->dtype, state->kv_heads, state->head_dim));
 }
 
 Evaluator *eval_new(const Module *module, int64_t sequences, int64_t pages, EvalTensor *tensor,

@@ -249,7 +249,7 @@ static void place_states(Module *module)
     for (int32_t i = 0; i < module->states.count; i++) {
         State *state = module->states.items[i];
         int64_t bytes = layout_bytes(state->dtype, state->layout, module->options.page_tokens,
-                                     (int64_t)state->kv_heads * state->head_dim);
+                                     state_columns(state->dtype, state->kv_heads, state->head_dim));
         state->place = (Place){REGION_KV, offset, bytes};
         offset += align(bytes);
     }

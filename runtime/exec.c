@@ -24,20 +24,6 @@
 
 enum { ALIGNMENT = 64, HUGE_BYTES = 2 << 20 };
 
-typedef struct BoundStep {
-    const KernelCall *call;
-    KernelRun *run;
-    int64_t first, last; // tiles
-    bool barrier;
-    uint32_t step; // of the plan
-} BoundStep;
-
-typedef struct BoundPhase {
-    int64_t symbols[SYMBOL_COUNT]; // of the last run; 0 before the first
-    BoundStep *steps;
-    uint32_t step_count;
-} BoundPhase;
-
 typedef struct ConstantSlot {
     _Alignas(ALIGNMENT) float value;
 } ConstantSlot;
@@ -48,8 +34,9 @@ typedef struct Worker {
     void *scratch;
     KernelOperand *operands; // one for each of the plan's
     KernelCall *calls;       // and for each step
-    BoundStep *bound;
-    BoundPhase *phases;
+    ExecStep *bound;
+    ExecRun *runs;   // the last of each phase; t is 0 before the first
+    ExecSpan *spans; // of the last run; NULL when nobody watches
 } Worker;
 
 typedef struct Mapping {
@@ -68,9 +55,8 @@ struct Exec {
     ConstantSlot *constants;
     const KernelRow **rows; // one for each step
     Worker *workers;        // one for each thread
-    uint32_t phase;         // of the run
-    int64_t symbols[SYMBOL_COUNT];
-    ExecTime *times;
+    uint32_t phase;         // of the last run
+    int64_t t, r, b;
 };
 
 static size_t round_up(size_t value, size_t multiple)
@@ -152,30 +138,30 @@ static bool make_arenas(Exec *exec, Diag *diag)
            make_io(exec, diag);
 }
 
-static bool make_worker(const Plan *plan, Worker *worker)
+static bool make_worker(const Plan *plan, bool watched, Worker *worker)
 {
     size_t steps = (size_t)plan->step_count + 1, operands = (size_t)plan->operand_count + 1;
     worker->operands = calloc(operands, sizeof *worker->operands);
     worker->calls = calloc(steps, sizeof *worker->calls);
     worker->bound = calloc(steps, sizeof *worker->bound);
-    worker->phases = calloc(plan->phase_count, sizeof *worker->phases);
-    return worker->operands && worker->calls && worker->bound && worker->phases;
+    worker->runs = calloc(plan->phase_count, sizeof *worker->runs);
+    worker->spans = watched ? calloc(steps, sizeof *worker->spans) : NULL;
+    return worker->operands && worker->calls && worker->bound && worker->runs &&
+           (worker->spans || !watched);
 }
 
 static bool make_tables(Exec *exec, Diag *diag)
 {
     const Plan *plan = exec->plan;
-    int32_t threads = exec->memory.options.threads;
+    const ExecOptions *options = &exec->memory.options;
     size_t steps = (size_t)plan->step_count + 1, operands = (size_t)plan->operand_count + 1;
     exec->outputs = calloc((size_t)plan->output_count + 1, sizeof *exec->outputs);
     exec->constants = aligned_alloc(ALIGNMENT, operands * sizeof *exec->constants);
     exec->rows = calloc(steps, sizeof *exec->rows);
-    exec->workers = calloc((size_t)threads, sizeof *exec->workers);
-    exec->times = exec->memory.options.profile ? calloc(steps, sizeof *exec->times) : NULL;
-    bool good = exec->outputs && exec->constants && exec->rows && exec->workers &&
-                (exec->times || !exec->memory.options.profile);
-    for (int32_t i = 0; i < threads && good; i++)
-        good = make_worker(plan, &exec->workers[i]);
+    exec->workers = calloc((size_t)options->threads, sizeof *exec->workers);
+    bool good = exec->outputs && exec->constants && exec->rows && exec->workers;
+    for (int32_t i = 0; i < options->threads && good; i++)
+        good = make_worker(plan, options->watch, &exec->workers[i]);
     return good || diag_fail(diag, (Where){0}, "out of memory for the steps of the plan");
 }
 
@@ -210,7 +196,8 @@ static void bind_worker(const Exec *exec, Worker *worker)
                          &worker->operands[step->first_operand], &worker->calls[i]);
     }
     for (uint32_t i = 0; i < plan->phase_count; i++)
-        worker->phases[i].steps = &worker->bound[plan->phases[i].first_step];
+        worker->runs[i] = (ExecRun){.phase = &plan->phases[i],
+                                    .steps = &worker->bound[plan->phases[i].first_step]};
 }
 
 static void bind_addresses(Exec *exec)
@@ -235,12 +222,14 @@ static void bind_addresses(Exec *exec)
 // Rows and columns of a phase's operands for the symbols of the run.
 static void bind_shapes(const Exec *exec, Worker *worker, const PlanPhase *phase)
 {
+    const int64_t symbols[SYMBOL_COUNT] = {exec->t, exec->r, exec->b,
+                                           exec->memory.pages_per_sequence};
     const Plan *plan = exec->plan;
     for (uint32_t i = 0; i < phase->step_count; i++) {
         const PlanStep *step = &plan->steps[phase->first_step + i];
         uint32_t end = step->first_operand + step->result_count + step->operand_count;
         for (uint32_t j = step->first_operand; j < end; j++)
-            memory_bind_shape(plan, &plan->operands[j], exec->symbols, &worker->operands[j]);
+            memory_bind_shape(plan, &plan->operands[j], symbols, &worker->operands[j]);
     }
 }
 
@@ -281,13 +270,13 @@ void exec_close(Exec *exec)
         free(worker->operands);
         free(worker->calls);
         free(worker->bound);
-        free(worker->phases);
+        free(worker->runs);
+        free(worker->spans);
     }
     free(exec->workers);
     free(exec->outputs);
     free(exec->constants);
     free(exec->rows);
-    free(exec->times);
     free(exec);
 }
 
@@ -330,9 +319,19 @@ ExecMemory exec_memory(const Exec *exec)
     };
 }
 
-const ExecTime *exec_times(const Exec *exec)
+const void *exec_weights(const Exec *exec)
 {
-    return exec->times;
+    return exec->weights;
+}
+
+const ExecRun *exec_last_run(const Exec *exec)
+{
+    return &exec->workers[0].runs[exec->phase];
+}
+
+const ExecSpan *exec_spans(const Exec *exec, int32_t thread)
+{
+    return exec->workers[thread].spans;
 }
 
 // The first tile of a thread's share; single tiles fall to thread 0, which is awake already.
@@ -342,38 +341,41 @@ static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
 }
 
 // The step of a thread, with all of its tiles if the thread keeps the results to itself.
-static BoundStep bind_step(const Exec *exec, uint32_t index, int32_t thread, int64_t tiles)
+static ExecStep bind_step(const Exec *exec, uint32_t index, int32_t thread, int64_t tiles)
 {
     const PlanStep *step = &exec->plan->steps[index];
     int32_t threads = exec->memory.options.threads;
     bool own = step->result_count && exec->plan->operands[step->first_operand].region == REGION_OWN;
-    return (BoundStep){.call = &exec->workers[thread].calls[index],
-                       .run = exec->rows[index]->run,
-                       .first = own ? 0 : share(tiles, thread, threads),
-                       .last = own ? tiles : share(tiles, thread + 1, threads),
-                       .step = index};
+    return (ExecStep){.row = exec->rows[index],
+                      .call = &exec->workers[thread].calls[index],
+                      .first = own ? 0 : share(tiles, thread, threads),
+                      .last = own ? tiles : share(tiles, thread + 1, threads),
+                      .step = index};
 }
 
-static void bind_phase(const Exec *exec, int32_t thread)
+static void bind_run(const Exec *exec, int32_t thread)
 {
-    const PlanPhase *phase = &exec->plan->phases[exec->phase];
     Worker *worker = &exec->workers[thread];
-    BoundPhase *bound = &worker->phases[exec->phase];
+    ExecRun *run = &worker->runs[exec->phase];
+    const PlanPhase *phase = run->phase;
+    ExecStep *steps = &worker->bound[phase->first_step];
     bind_shapes(exec, worker, phase);
     bool barrier = false;
-    bound->step_count = 0;
+    run->step_count = 0;
     for (uint32_t i = phase->first_step; i < phase->first_step + phase->step_count; i++) {
         barrier |= exec->plan->steps[i].barrier_before;
         int64_t tiles = exec->rows[i]->tiles(&worker->calls[i]);
         if (tiles == 0)
             continue;
-        BoundStep *step = &bound->steps[bound->step_count];
+        ExecStep *step = &steps[run->step_count];
         *step = bind_step(exec, i, thread, tiles);
-        step->barrier = barrier && bound->step_count > 0;
-        bound->step_count++;
+        step->barrier = barrier && run->step_count > 0;
+        run->step_count++;
         barrier = false;
     }
-    memcpy(bound->symbols, exec->symbols, sizeof bound->symbols);
+    run->t = exec->t;
+    run->r = exec->r;
+    run->b = exec->b;
 }
 
 static int64_t now_ns(void)
@@ -385,39 +387,46 @@ static int64_t now_ns(void)
 
 static void run_steps(void *context, int32_t thread, int32_t threads)
 {
-    Exec *exec = context;
-    Worker *worker = &exec->workers[thread];
-    const BoundPhase *phase = &worker->phases[exec->phase];
-    ExecTime *times = thread == 0 ? exec->times : NULL;
+    const Exec *exec = context;
+    const Worker *worker = &exec->workers[thread];
+    const ExecRun *run = &worker->runs[exec->phase];
     assert(threads == exec->memory.options.threads);
-    if (memcmp(phase->symbols, exec->symbols, sizeof phase->symbols) != 0)
-        bind_phase(exec, thread);
-    for (uint32_t i = 0; i < phase->step_count; i++) {
-        const BoundStep *step = &phase->steps[i];
-        int64_t begin = times ? now_ns() : 0;
+    if (run->t != exec->t || run->r != exec->r || run->b != exec->b)
+        bind_run(exec, thread);
+    for (uint32_t i = 0; i < run->step_count; i++) {
+        const ExecStep *step = &run->steps[i];
+        if (worker->spans)
+            worker->spans[i].came = now_ns();
         if (step->barrier)
             pool_barrier(exec->pool, thread);
+        if (worker->spans)
+            worker->spans[i].began = step->barrier ? now_ns() : worker->spans[i].came;
         if (step->first < step->last)
-            step->run(step->call, worker->scratch, step->first, step->last);
-        if (times) {
-            times[step->step].ns += now_ns() - begin;
-            times[step->step].runs++;
-        }
+            step->row->run(step->call, worker->scratch, step->first, step->last);
+        if (worker->spans)
+            worker->spans[i].done = now_ns();
     }
 }
 
 void exec_run(Exec *exec, int64_t t, int64_t r, int64_t b)
 {
     const Plan *plan = exec->plan;
+    const ExecOptions *options = &exec->memory.options;
     assert(t >= 1 && t <= plan->info.batch);
-    assert(r >= 0 && r <= t && r <= exec->memory.options.rows_max);
-    assert(b >= 1 && b <= t && b <= exec->memory.options.sequences);
+    assert(r >= 0 && r <= t && r <= options->rows_max);
+    assert(b >= 1 && b <= t && b <= options->sequences);
     exec->phase = 0;
     while (plan->phases[exec->phase].bound_t < t)
         exec->phase++;
-    exec->symbols[SYMBOL_T] = t;
-    exec->symbols[SYMBOL_R] = r;
-    exec->symbols[SYMBOL_B] = b;
-    exec->symbols[SYMBOL_P] = exec->memory.pages_per_sequence;
+    exec->t = t;
+    exec->r = r;
+    exec->b = b;
+    int64_t begin = options->watch ? now_ns() : 0;
     pool_run(exec->pool, run_steps, exec);
+    if (!options->watch)
+        return;
+    ExecRun *run = &exec->workers[0].runs[exec->phase];
+    run->begin = begin;
+    run->end = now_ns();
+    options->watch(options->watch_context, exec);
 }

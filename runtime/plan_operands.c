@@ -41,6 +41,16 @@ int64_t plan_matrix_bytes(uint32_t dtype, uint32_t layout, int64_t rows, int64_t
     return layout_bytes((DType)dtype, (Layout)layout, rows, columns);
 }
 
+int64_t plan_state_bytes(uint32_t dtype, uint32_t layout, int64_t tokens, int64_t heads,
+                         int64_t head_size)
+{
+    int64_t columns;
+    if (dtype >= DTYPE_COUNT || heads < 1 || head_size < 1 || head_size > SIZE_LIMIT ||
+        __builtin_mul_overflow(heads, state_columns((DType)dtype, 1, head_size), &columns))
+        return -1;
+    return plan_matrix_bytes(dtype, layout, tokens, columns);
+}
+
 bool plan_range_fits(int64_t offset, int64_t bytes, int64_t size)
 {
     return offset >= 0 && bytes >= 0 && offset % PLAN_ALIGNMENT == 0 && offset <= size &&
@@ -91,8 +101,8 @@ static bool check_state_place(const Plan *plan, View *view)
             return false;
     view->rows = shape->dims[0];
     view->columns = shape->dims[1].constant * shape->dims[2].constant;
-    int64_t bytes =
-        plan_matrix_bytes(operand->dtype, operand->layout, view->rows.constant, view->columns);
+    int64_t bytes = plan_state_bytes(operand->dtype, operand->layout, view->rows.constant,
+                                     shape->dims[1].constant, shape->dims[2].constant);
     return view->rows.constant == plan->info.page_tokens && bytes >= 0 && bytes <= operand->bytes &&
            plan_range_fits(operand->offset, operand->bytes, plan->info.page_bytes);
 }

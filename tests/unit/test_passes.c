@@ -379,10 +379,10 @@ START_TEST(a_type_without_kernel_is_refused_by_name)
 {
     Arena arena = {0};
     Diag diag = {0};
-    Module *module = parse_model(&arena, "avx2", 2, "auto", "q4_1");
+    Module *module = parse_model(&arena, "avx2", 2, "auto", "q8_1");
     PipelineOptions options = {.stop_after = PASS_COUNT};
     ck_assert(!pipeline_run(module, &options, &diag));
-    ck_assert_msg(strstr(diag.message, "no kernel for matmul") && strstr(diag.message, "q4_1") &&
+    ck_assert_msg(strstr(diag.message, "no kernel for matmul") && strstr(diag.message, "q8_1") &&
                       strstr(diag.message, "avx2"),
                   "%s", diag.message);
     arena_free(&arena);

@@ -1,0 +1,54 @@
+// Peaks of a target: chains of its products in registers, enough of them to hide the latency. Empty
+// assembly keeps the compiler from seeing through a chain; what is multiplied are ones, as
+// arithmetic takes no longer for other numbers.
+#include "kernels/probe.h"
+
+#include <math.h>
+
+#define HIDE(value) __asm__ volatile("" : "+r"(value))
+
+enum { CHAINS = 8 };
+
+// One chain at a time: the reference kernels do it so.
+double probe_f32_ref(int64_t rounds)
+{
+    float sum = 0, one = 1;
+    for (int64_t i = 0; i < rounds * CHAINS; i++) {
+        __asm__ volatile("" : "+m"(one));
+        sum = fmaf(one, one, sum);
+    }
+    __asm__ volatile("" : "+m"(sum));
+    return 2.0 * (double)rounds * CHAINS;
+}
+
+double probe_int8_ref(int64_t rounds)
+{
+    int32_t sum = 0, one = 1;
+    for (int64_t i = 0; i < rounds * CHAINS; i++) {
+        HIDE(one);
+        sum += one * one;
+    }
+    HIDE(sum);
+    return 2.0 * (double)rounds * CHAINS;
+}
+
+void probe_read_ref(const void *memory, int64_t bytes)
+{
+    const uint64_t *words = memory;
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < bytes / 8; i++)
+        sum += words[i];
+    HIDE(sum);
+}
+
+const Probe probe_table[TARGET_COUNT] = {
+#define PROBE(target)                                                                              \
+    [TARGET_##target] = {{[WORK_f32] = probe_f32_##target, [WORK_int8] = probe_int8_##target},     \
+                         probe_read_##target}
+    PROBE(ref),
+#if defined(__x86_64__)
+    PROBE(avx2),
+    PROBE(avx512),
+#endif
+#undef PROBE
+};
