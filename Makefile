@@ -114,9 +114,12 @@ diff: $(PROGRAMS) $(RANDOM_GRAPHS) $(TOKENIZER_CASES) ## whole models against th
 e2e: $(PROGRAMS) ## the programs as a user starts them
 	@tests/run.sh e2e
 
-.PHONY: bench
-bench: $(BENCH) ## kernels of the catalogue against the machine's limits, one thread (ONLY=q4_0/T1)
+.PHONY: bench bench-peers
+bench: $(BENCH) $(PROGRAMS) ## kernels against the machine's limits (one thread), then synthetic models (ONLY=q4_0/T1, ONLY=model)
 	@$(BENCH)
+	@tests/bench/models.sh
+bench-peers: $(PROGRAMS) ## the synthetic models against llama-cpp-python (PYTHON) and llama-bench (PEERS), turn by turn
+	@tests/bench/models.sh peers
 
 .PHONY: mutate
 mutate: everything ## breaks each pass, rule and reference kernel in turn: some test must notice

@@ -1,35 +1,34 @@
-// Peaks of a target: chains of its products in registers, enough of them to hide the latency. Empty
-// assembly keeps the compiler from seeing through a chain; what is multiplied are ones, as
-// arithmetic takes no longer for other numbers.
+// Peaks of a target: chains of its products in registers, enough of them to hide the latency (their
+// bodies are in probe_simd.h); the reference's chain is one, as in its kernels. What is multiplied
+// are ones: arithmetic takes no longer for other numbers.
 #include "kernels/probe.h"
 
 #include <math.h>
 
 #define HIDE(value) __asm__ volatile("" : "+r"(value))
 
-enum { CHAINS = 8 };
+enum { PRODUCTS = 8 }; // of a round
 
-// One chain at a time: the reference kernels do it so.
 double probe_f32_ref(int64_t rounds)
 {
     float sum = 0, one = 1;
-    for (int64_t i = 0; i < rounds * CHAINS; i++) {
+    for (int64_t i = 0; i < rounds * PRODUCTS; i++) {
         __asm__ volatile("" : "+m"(one));
         sum = fmaf(one, one, sum);
     }
     __asm__ volatile("" : "+m"(sum));
-    return 2.0 * (double)rounds * CHAINS;
+    return 2.0 * (double)rounds * PRODUCTS;
 }
 
 double probe_int8_ref(int64_t rounds)
 {
     int32_t sum = 0, one = 1;
-    for (int64_t i = 0; i < rounds * CHAINS; i++) {
+    for (int64_t i = 0; i < rounds * PRODUCTS; i++) {
         HIDE(one);
         sum += one * one;
     }
     HIDE(sum);
-    return 2.0 * (double)rounds * CHAINS;
+    return 2.0 * (double)rounds * PRODUCTS;
 }
 
 void probe_read_ref(const void *memory, int64_t bytes)

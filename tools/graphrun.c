@@ -161,6 +161,14 @@ static bool check_chat_options(const Options *options, Diag *diag)
     return true;
 }
 
+static bool check_profile_options(const Options *options, Diag *diag)
+{
+    bool runs = !needs_text_only(options) && !options->dry_run;
+    if (!runs && (options->profile || options->trace))
+        return diag_fail(diag, (Where){0}, "--profile and --trace need a run of the model");
+    return true;
+}
+
 static int run_mode(Run *run, Diag *diag)
 {
     const Options *options = run->options;
@@ -198,12 +206,10 @@ static int run_program(const Options *options, const char *path, Diag *diag)
     int status = -1;
     if (run.plan->vocabulary.kind != VOCABULARY_NONE)
         run.tokenizer = tokenizer_new(&run.plan->vocabulary, diag);
-    if (!diag->failed)
+    if (!diag->failed && check_profile_options(options, diag))
         run.profile = run_profile_open(&run, diag);
     if (!diag->failed)
         status = run_mode(&run, diag);
-    if (status == 0 && !run_profile_is_reported(run.profile))
-        status = diag_fail(diag, (Where){0}, "--profile and --trace need a run of the model") - 1;
     run_profile_close(run.profile);
     tokenizer_free(run.tokenizer);
     plan_close(run.plan);

@@ -103,25 +103,22 @@ static void run_attention(const KernelRow *row, const char *name, const Scene *s
 static void run_rope(const KernelRow *row, const char *name, const Scene *scene)
 {
     int64_t kv_heads = scene->sizes.kv_heads, tokens = scene->sizes.tokens;
-    int64_t heads = kv_heads * GROUP;
     const Store *store = &scene->store;
-    KernelOperand operands[] = {floats_new(tokens, (heads + 2 * kv_heads) * HEAD_SIZE),
-                                floats_new(tokens, HEAD_SIZE),
-                                scene->pos,
-                                scene->seq,
-                                store->table,
-                                store->keys,
-                                store->values};
-    KernelOperand result = operand_new(DTYPE_f32, LAYOUT_plain, tokens, heads * HEAD_SIZE);
-    Attributes attributes = op_default_attributes(OP_rope_qk_store);
-    attributes.rope_qk_store.heads = (int32_t)heads;
-    attributes.rope_qk_store.kv_heads = (int32_t)kv_heads;
-    attributes.rope_qk_store.style = STYLE_neox;
-    KernelCall call = {&result, operands, 1, 7, &attributes, store->pages};
-    bench_run(name, row, &call, NULL, 0);
+    KernelOperand operands[7] = {floats_new(tokens, (GROUP + 2) * kv_heads * HEAD_SIZE),
+                                 floats_new(tokens, HEAD_SIZE),
+                                 scene->pos,
+                                 scene->seq,
+                                 store->table,
+                                 store->keys,
+                                 store->values};
+    KernelOperand q = floats_new(tokens, GROUP * kv_heads * HEAD_SIZE);
+    Attributes attributes = {.rope_qk_store = {.heads = (int32_t)(GROUP * kv_heads),
+                                               .kv_heads = (int32_t)kv_heads,
+                                               .style = STYLE_neox}};
+    bench_run(name, row, &(KernelCall){&q, operands, 1, 7, &attributes, store->pages}, NULL, 0);
     operand_free(&operands[0]);
     operand_free(&operands[1]);
-    operand_free(&result);
+    operand_free(&q);
 }
 
 static void run_stored(const KernelRow *row, DType stored, Sizes sizes)

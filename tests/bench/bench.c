@@ -1,8 +1,12 @@
+// How a kernel is measured: as many of its tiles as take a moment, in turn with the probes. The
+// larger of the probes before and after is the limit: what slows a probe down is not the kernel's
+// merit. Medians of BENCH_REPEATS.
 #define _GNU_SOURCE // MADV_HUGEPAGE
 #include "tests/bench/bench.h"
 
 #include <check.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,9 +74,20 @@ bool bench_wanted(const KernelRow *row, const char *name)
     return false;
 }
 
-void bench_print_head(void)
+void bench_print(const char *name, const char *format, ...)
 {
-    printf("%-52s %10s %8s %8s  %s\n", "kernel", "us", "GB/s", "Gop/s", "of what the machine can");
+    static bool begun;
+    va_list arguments;
+    if (!begun)
+        printf("%-52s %10s %8s %8s  %s\n", "kernel", "us", "GB/s", "Gop/s",
+               "of what the machine can");
+    begun = true;
+    printf("%-52s ", name);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf("\n");
+    fflush(stdout);
 }
 
 // Operations a second of the target's products in registers.
@@ -167,19 +182,17 @@ void bench_run(const char *name, const KernelRow *row, const KernelCall *call, c
     }
     check_finite(name, call);
     double median = bench_median(seconds, BENCH_REPEATS), rate = share / median * 1e-9;
-    printf("%-52s %10.1f %8.2f %8.1f  %3.0f %% of %s\n", name, median * 1e6,
-           (work.read_bytes + work.written_bytes) * rate, work.operations * rate,
-           bench_median(reached, BENCH_REPEATS) * 100,
-           stream                   ? "read bandwidth"
-           : work.kind == WORK_int8 ? "int8 peak"
-                                    : "f32 peak");
-    fflush(stdout);
+    bench_print(name, "%10.1f %8.2f %8.1f  %3.0f %% of %s", median * 1e6,
+                (work.read_bytes + work.written_bytes) * rate, work.operations * rate,
+                bench_median(reached, BENCH_REPEATS) * 100,
+                stream                   ? "read bandwidth"
+                : work.kind == WORK_int8 ? "int8 peak"
+                                         : "f32 peak");
     guarded_free(scratch);
 }
 
 START_TEST(benches)
 {
-    bench_print_head();
     bench_matmuls();
     bench_attention();
     bench_rows();

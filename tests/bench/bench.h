@@ -15,7 +15,8 @@ double bench_median(double *values, int count);
 // Whether this machine runs the row (NULL: what is no kernel), and one of the words of ONLY is part
 // of the name. Without ONLY everything is wanted but references: nobody runs them for speed.
 bool bench_wanted(const KernelRow *row, const char *name);
-void bench_print_head(void);
+// A line of the table, its head before the first.
+void bench_print(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // Runs the first tiles of a call, as many as take some 20 ms, again and again, and prints a line.
 // `streamed`, if not NULL, is what the call reads from memory. The

@@ -15,12 +15,6 @@
 
 enum { STEPS = 1000, SAMPLES = 201, BARRIERS = 100, DRAWS = 8, LOGITS = 32000 };
 
-static void print_line(const char *name, double value, const char *unit, double bar)
-{
-    printf("%-52s %10.2f %s (%g wanted)\n", name, value, unit, bar);
-    fflush(stdout);
-}
-
 typedef struct StepsPlan {
     Plan plan;
     PlanPhase phase;
@@ -69,7 +63,8 @@ static void bench_dispatch(void)
         exec_run(exec, 1, 0, 1);
         ns[i] = (bench_seconds() - begin) * 1e9 / STEPS;
     }
-    print_line("overhead.dispatch", bench_median(ns, SAMPLES), "ns a step", 50);
+    bench_print("overhead.dispatch", "%10.3f ns a step (%g wanted)", bench_median(ns, SAMPLES),
+                (double)50);
     exec_close(exec);
     free(made);
 }
@@ -105,7 +100,8 @@ static void bench_barrier(void)
     Meeting meeting = {.pool = pool_open(2, &diag)};
     ck_assert_msg(meeting.pool != NULL, "%s", diag.message);
     pool_run(meeting.pool, meet, &meeting);
-    print_line("overhead.barrier", bench_median(meeting.us, SAMPLES), "us", 0.5);
+    bench_print("overhead.barrier", "%10.3f us (%g wanted)", bench_median(meeting.us, SAMPLES),
+                (double)0.5);
     pool_close(meeting.pool);
 }
 
@@ -133,7 +129,7 @@ static void bench_sampler(const char *name, SampleOptions options, double bar)
             ck_assert_int_ge(sampler_draw(sampler, logits), 0);
         us[i] = (bench_seconds() - begin) * 1e6 / DRAWS;
     }
-    print_line(name, bench_median(us, SAMPLES), "us", bar);
+    bench_print(name, "%10.3f us (%g wanted)", bench_median(us, SAMPLES), (double)bar);
     sampler_free(sampler);
 }
 

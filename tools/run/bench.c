@@ -182,7 +182,7 @@ static int ascending(const void *a, const void *b)
 // The middle of a field of the repetitions that count.
 static double median_of(const Result *result, size_t field)
 {
-    double values[2 * REPETITIONS_MAX];
+    double values[2 * REPETITIONS_MAX] = {0};
     int64_t count = result->kept_count;
     for (int64_t i = 0; i < count; i++)
         values[i] = *(const double *)(const void *)((const char *)&result->kept[i] + field);
@@ -312,6 +312,10 @@ static bool open_session(Bench *bench, Diag *diag)
         context = larger(context, test->depth + test->tokens);
         tokens = larger(tokens, larger(test->depth, test->tokens * test->sequences));
     }
+    if (options.context && options.context < context)
+        return diag_fail(diag, (Where){0},
+                         "--bench needs a context of %" PRId64 " tokens, -c gives %" PRId64,
+                         context, options.context);
     options.context = options.context ? options.context : context;
     options.sequences = bench->sequences_most;
     bench->session = session_open(bench->run->plan, &options, diag);

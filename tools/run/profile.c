@@ -27,7 +27,6 @@ struct RunProfile {
     Profile sums;
     GroupKey *key;  // NULL: no table
     Events *events; // NULL: no trace
-    bool reported;
 };
 
 static const PlanOperand *operands_of(const Plan *plan, const PlanStep *step)
@@ -292,12 +291,6 @@ bool run_profile_report(RunProfile *profile, const Session *session, Diag *diag)
 {
     if (!profile)
         return true;
-    profile->reported = true;
     return (!profile->key || report_table(profile, session, diag)) &&
            (!profile->events || events_finish(profile->events, diag));
-}
-
-bool run_profile_is_reported(const RunProfile *profile)
-{
-    return !profile || profile->reported;
 }

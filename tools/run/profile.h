@@ -14,6 +14,5 @@ void run_profile_watch(RunProfile *profile, SessionOptions *options);
 void run_profile_pause(RunProfile *profile, bool paused);
 // Prints what the session's runs took and finishes the trace; to be called before it is closed.
 bool run_profile_report(RunProfile *profile, const Session *session, Diag *diag);
-bool run_profile_is_reported(const RunProfile *profile);
 
 #endif
