@@ -67,10 +67,10 @@ static void run_relay(void *context, int32_t thread, int32_t threads)
     Relay *relay = context;
     for (int32_t round = 1; round <= relay->rounds; round++) {
         relay->cells[thread]++;
-        pool_barrier(relay->pool);
+        pool_barrier(relay->pool, thread);
         if (relay->cells[(thread + 1) % threads] % relay->rounds != round % relay->rounds)
             atomic_fetch_add(&relay->wrong, 1);
-        pool_barrier(relay->pool);
+        pool_barrier(relay->pool, thread);
     }
 }
 
