@@ -87,10 +87,10 @@ static const char *folded_name(Generator *g)
 
 static DType any_type(Generator *g, int64_t columns)
 {
-    static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0, DTYPE_q8_0, DTYPE_f16,
-                                  DTYPE_bf16, DTYPE_f32,  DTYPE_q6_k, DTYPE_q6_k};
+    static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0, DTYPE_q8_0, DTYPE_f16, DTYPE_bf16,
+                                  DTYPE_f32,  DTYPE_q4_k, DTYPE_q5_k, DTYPE_q6_k};
     for (;;) {
-        DType type = types[between(g, 0, 7)];
+        DType type = types[between(g, 0, 8)];
         if (columns % dtype_table[type].block_elements == 0)
             return type;
     }
@@ -466,7 +466,7 @@ static void pattern_unread_value(Generator *g)
 static DType any_activation(Generator *g, int64_t size, DType *stored)
 {
     if (size % 256 == 0 && in(g, 60)) {
-        *stored = DTYPE_q6_k;
+        *stored = in(g, 33) ? DTYPE_q4_k : in(g, 50) ? DTYPE_q5_k : DTYPE_q6_k;
         return DTYPE_q8k;
     }
     *stored = in(g, 50) ? DTYPE_q8_0 : DTYPE_q4_0;
@@ -640,7 +640,7 @@ Module *generate_module(uint64_t seed, int32_t most_patterns, bool folded, Arena
     for (int32_t i = between(&g, 1, 2); i > 0; i--)
         put(&g, ADD(&g, embed, NULL, any_matrix(&g, any_type(&g, g.width), VOCABULARY, g.width),
                     input(&g, INPUT_TOKEN)));
-    // Wide graphs take long and add q6_k only.
+    // Wide graphs take long and add blocks of 256 only.
     for (int32_t i = between(&g, 1, g.width == 256 ? 3 : most_patterns); i > 0; i--)
         draw_pattern(&g);
     if (in(&g, 70)) {

@@ -76,11 +76,20 @@ void generate_steps(uint64_t seed, const Module *module, Steps *steps)
 
 // --- weights
 
+// Where a block has its factors, and one of about the size that makes weights of some 0.05, as f16.
 static void fill_scale(uint8_t *block, DType dtype, uint64_t random)
 {
-    // As f16: about 0.005; of q6_k, whose quants and scales are larger, 0.0001.
-    uint16_t scale = (uint16_t)((dtype == DTYPE_q6_k ? 0x0600 : 0x1c00) + random % 512);
-    memcpy(block + (dtype == DTYPE_q6_k ? 208 : 0), &scale, sizeof scale);
+    static const struct {
+        int32_t at, factors;
+        uint16_t size;
+    } blocks256[DTYPE_COUNT] = {[DTYPE_q4_k] = {0, 2, 0x0600},
+                                [DTYPE_q5_k] = {0, 2, 0x0400},
+                                [DTYPE_q6_k] = {208, 1, 0x0600}};
+    int32_t factors = blocks256[dtype].factors, at = blocks256[dtype].at;
+    for (int32_t i = 0; i < (factors ? factors : 1); i++, random >>= 16) {
+        uint16_t scale = (uint16_t)((factors ? blocks256[dtype].size : 0x1c00) + random % 512);
+        memcpy(block + at + 2 * i, &scale, sizeof scale);
+    }
 }
 
 static void fill_float(uint8_t *element, DType dtype, uint64_t random)
