@@ -7,6 +7,7 @@
 // over the rest, through memory, which is exact. Rows are taken 8, 4, 2 or 1 at a time.
 #include "kernels/attention.h"
 #include "kernels/lanes.h"
+#include "kernels/quantise.h"
 
 #define INLINE static inline __attribute__((always_inline))
 // Enough for the streams of keys and values to stay ahead of one core's arithmetic.
@@ -34,10 +35,14 @@ INLINE void prefetch(const char *group, int64_t element, bool f16)
     _mm_prefetch((const char *)((uintptr_t)group + (uintptr_t)bytes), _MM_HINT_T0);
 }
 
-// Scores of `rows` rows against 32 keys. `queries` and `scores` begin at the first of the rows.
-INLINE void score_rows(int rows, bool f16, const float *queries, const char *keys,
-                       int64_t head_size, float *scores)
+// Scores of rows first_row … first_row+rows-1 against a group of 32 keys.
+INLINE void score_rows(int rows, bool f16, const AttentionTile *tile, int32_t first_row,
+                       int32_t group)
 {
+    const float *queries = tile->queries + first_row;
+    const char *keys = tile->keys[group];
+    int64_t head_size = tile->head_size;
+    float *scores = tile->scores + first_row * ATTENTION_BLOCK + group * KEY_GROUP;
     for (int64_t at = 0; at < KEY_GROUP; at += 16 * TILE_LANES) {
         Lanes sums[TILE_ROWS][TILE_LANES];
 #pragma GCC unroll 8
@@ -124,45 +129,186 @@ INLINE void weigh_rows(int rows, bool f16, const AttentionTile *tile, int32_t fi
         weigh_chunk(rows, 1, f16, tile, first_row, begin, end, column, d - column);
 }
 
-typedef void ScoreRows(const float *queries, const char *keys, int64_t head_size, float *scores);
+// Adds the products of each row's pairs of integers and the lines of a block of q8_0, in lanes that
+// begin at column `at` of the lines.
+INLINE void dot_block(int rows, const int16_t *quants, int64_t stride, const char *block,
+                      int64_t at, IntLanes sums[TILE_ROWS][TILE_LANES])
+{
+    const char *lines = block + STATE_SCALES_BYTES + 2 * at;
+    for (int line = 0; line < STATE_LINES; line++, lines += STATE_LINE_BYTES) {
+        IntLanes pairs[TILE_LANES];
+        _mm_prefetch((const char *)((uintptr_t)lines + PREFETCH_BYTES), _MM_HINT_T0);
+#pragma GCC unroll 2
+        for (int part = 0; part < TILE_LANES; part++)
+            pairs[part] = int_lanes_load_pairs(lines + 32 * part);
+#pragma GCC unroll 8
+        for (int row = 0; row < rows; row++) {
+            IntLanes pair = int_lanes_set_pair(quants + row * stride + 2 * line);
+#pragma GCC unroll 2
+            for (int part = 0; part < TILE_LANES; part++)
+                sums[row][part] = int_lanes_dot(pair, pairs[part], sums[row][part]);
+        }
+    }
+}
+
+INLINE void zero_dots(int rows, IntLanes sums[TILE_ROWS][TILE_LANES])
+{
+#pragma GCC unroll 8
+    for (int row = 0; row < rows; row++)
+#pragma GCC unroll 2
+        for (int part = 0; part < TILE_LANES; part++)
+            sums[row][part] = int_lanes_zero();
+}
+
+// score_rows of q8_0.
+INLINE void score_quants(int rows, const AttentionTile *tile, int32_t first_row, int32_t group)
+{
+    int64_t width = state_columns(DTYPE_q8_0, 1, tile->head_size);
+    const int16_t *quants = tile->quants + first_row * width;
+    float *scores = tile->scores + first_row * ATTENTION_BLOCK + group * KEY_GROUP;
+    for (int64_t at = 0; at < KEY_GROUP; at += 16 * TILE_LANES) {
+        Lanes sums[TILE_ROWS][TILE_LANES];
+#pragma GCC unroll 8
+        for (int row = 0; row < rows; row++)
+#pragma GCC unroll 2
+            for (int part = 0; part < TILE_LANES; part++)
+                sums[row][part] = lanes_set(0);
+        const char *block = tile->keys[group];
+        for (int64_t i = 0; i < width; i += STATE_BLOCK, block += STATE_BLOCK_BYTES) {
+            IntLanes dots[TILE_ROWS][TILE_LANES];
+            zero_dots(rows, dots);
+            dot_block(rows, quants + i, width, block, at, dots);
+#pragma GCC unroll 2
+            for (int part = 0; part < TILE_LANES; part++) {
+                Lanes scale = lanes_load_f16((const uint16_t *)block + at + 16 * part);
+#pragma GCC unroll 8
+                for (int row = 0; row < rows; row++)
+                    sums[row][part] =
+                        lanes_fma(int_lanes_to_f32(dots[row][part]), scale, sums[row][part]);
+            }
+        }
+#pragma GCC unroll 8
+        for (int row = 0; row < rows; row++) {
+            Lanes scale = lanes_set(tile->quant_scales[first_row + row]);
+#pragma GCC unroll 2
+            for (int part = 0; part < TILE_LANES; part++)
+                lanes_store(scores + row * ATTENTION_BLOCK + at + 16 * part,
+                            lanes_mul(sums[row][part], scale));
+        }
+    }
+}
+
+static float quantise(const float *x, int64_t count, int16_t *out)
+{
+    Lanes most = lanes_set(0);
+    for (int64_t i = 0; i < count; i += 16)
+        most = lanes_max_magnitude(most, lanes_load(x + i));
+    QuantiseFactors factors = quantise_factors_16(lanes_most_bits(most));
+    if (factors.inverse == 0)
+        memset(out, 0, (size_t)count * sizeof *out);
+    else
+        for (int64_t i = 0; i < count; i += 16)
+            lanes_store_int16(out + i, lanes_mul(lanes_load(x + i), lanes_set(factors.inverse)));
+    return factors.scale;
+}
+
+// A row's weights times the scales of the values in one block of dimensions, as integers; 0 for
+// keys that it does not see.
+static float quantise_weights(const AttentionTile *tile, int32_t row, int64_t block, int16_t *out)
+{
+    const float *scores = tile->scores + row * ATTENTION_BLOCK;
+    float weights[ATTENTION_BLOCK];
+    int32_t begin = tile->begin[row], end = tile->end[row];
+    for (int32_t at = 0; at < ATTENTION_BLOCK; at += 16) {
+        Lanes product = lanes_set(0);
+        if (at < end && at + 16 > begin) {
+            const char *scales = tile->values[at / KEY_GROUP] + block * STATE_BLOCK_BYTES;
+            product = lanes_mul(lanes_load(scores + at),
+                                lanes_load_f16((const uint16_t *)scales + at % KEY_GROUP));
+            if (at < begin || at + 16 > end)
+                product = lanes_select_range(product, begin - at, end - at, lanes_set(0));
+        }
+        lanes_store(weights + at, product);
+    }
+    return quantise(weights, ATTENTION_BLOCK, out);
+}
+
+// The partials of rows first_row … in one block of dimensions, from the rows' quantised weights.
+INLINE void weigh_quants(int rows, const AttentionTile *tile, int32_t first_row, int64_t block,
+                         const int16_t *weights, const float *scales)
+{
+    int64_t d = tile->head_size;
+    float *out = tile->partial + first_row * d;
+    for (int64_t at = 0; at < STATE_BLOCK; at += 16 * TILE_LANES) {
+        IntLanes dots[TILE_ROWS][TILE_LANES];
+        zero_dots(rows, dots);
+        for (int32_t group = 0; group < ATTENTION_GROUPS; group++)
+            if (tile->values[group])
+                dot_block(rows, weights + group * KEY_GROUP, ATTENTION_BLOCK,
+                          tile->values[group] + block * STATE_BLOCK_BYTES, at, dots);
+#pragma GCC unroll 8
+        for (int row = 0; row < rows; row++)
+#pragma GCC unroll 2
+            for (int part = 0; part < TILE_LANES; part++) {
+                int64_t column = block * STATE_BLOCK + at + 16 * part;
+                Lanes sums = lanes_mul(int_lanes_to_f32(dots[row][part]), lanes_set(scales[row]));
+                if (column < d)
+                    store_at(out + row * d, column, d, sums);
+            }
+    }
+}
+
+typedef void ScoreRows(const AttentionTile *tile, int32_t first_row, int32_t group);
 typedef void WeighRows(const AttentionTile *tile, int32_t first_row, int32_t begin, int32_t end);
+typedef void WeighQuants(const AttentionTile *tile, int32_t first_row, int64_t block,
+                         const int16_t *weights, const float *scales);
 
 #define PASS(rows, type, f16)                                                                      \
-    static void score_##type##_##rows(const float *queries, const char *keys, int64_t head_size,   \
-                                      float *scores)                                               \
+    static void score_##type##_##rows(const AttentionTile *tile, int32_t first_row, int32_t group) \
     {                                                                                              \
-        score_rows(rows, f16, queries, keys, head_size, scores);                                   \
+        score_rows(rows, f16, tile, first_row, group);                                             \
     }                                                                                              \
     static void weigh_##type##_##rows(const AttentionTile *tile, int32_t first_row, int32_t begin, \
                                       int32_t end)                                                 \
     {                                                                                              \
         weigh_rows(rows, f16, tile, first_row, begin, end);                                        \
     }
-PASS(1, f32, false)
-PASS(2, f32, false)
-PASS(4, f32, false)
-PASS(1, f16, true)
-PASS(2, f16, true)
-PASS(4, f16, true)
+#define QUANT_PASS(rows)                                                                           \
+    static void score_q8_0_##rows(const AttentionTile *tile, int32_t first_row, int32_t group)     \
+    {                                                                                              \
+        score_quants(rows, tile, first_row, group);                                                \
+    }                                                                                              \
+    static void weigh_q8_0_##rows(const AttentionTile *tile, int32_t first_row, int64_t block,     \
+                                  const int16_t *weights, const float *scales)                     \
+    {                                                                                              \
+        weigh_quants(rows, tile, first_row, block, weights, scales);                               \
+    }
+#define PASSES(rows) PASS(rows, f32, false) PASS(rows, f16, true) QUANT_PASS(rows)
+PASSES(1)
+PASSES(2)
+PASSES(4)
 #if TILE_ROWS == 8
-PASS(8, f32, false)
-PASS(8, f16, true)
+PASSES(8)
+#define WITH_8(name) name##_8
 #else
-#define score_f32_8 NULL
-#define score_f16_8 NULL
-#define weigh_f32_8 NULL
-#define weigh_f16_8 NULL
+#define WITH_8(name) NULL
 #endif
 
-// By type (f32, f16) and logarithm of the rows in a pass.
-static ScoreRows *const score_passes[2][4] = {
-    {score_f32_1, score_f32_2, score_f32_4, score_f32_8},
-    {score_f16_1, score_f16_2, score_f16_4, score_f16_8},
+// By type and logarithm of the rows in a pass.
+#define BY_ROWS(name)                                                                              \
+    {                                                                                              \
+        name##_1, name##_2, name##_4, WITH_8(name)                                                 \
+    }
+static ScoreRows *const score_passes[DTYPE_COUNT][4] = {
+    [DTYPE_f32] = BY_ROWS(score_f32),
+    [DTYPE_f16] = BY_ROWS(score_f16),
+    [DTYPE_q8_0] = BY_ROWS(score_q8_0),
 };
-static WeighRows *const weigh_passes[2][4] = {
-    {weigh_f32_1, weigh_f32_2, weigh_f32_4, weigh_f32_8},
-    {weigh_f16_1, weigh_f16_2, weigh_f16_4, weigh_f16_8},
+static WeighRows *const weigh_passes[DTYPE_COUNT][4] = {
+    [DTYPE_f32] = BY_ROWS(weigh_f32),
+    [DTYPE_f16] = BY_ROWS(weigh_f16),
 };
+static WeighQuants *const weigh_quant_passes[4] = BY_ROWS(weigh_q8_0);
 
 // The smallest pass that takes all of `rows`, or the largest there is. Its rows beyond the last
 // compute with zero queries; nobody looks at them.
@@ -207,7 +353,7 @@ static float weigh_scores(const AttentionTile *tile, int32_t row, float *maximum
 // The rows of one pass: together over the keys that all see, alone before and after.
 static void weigh_values(const AttentionTile *tile, int32_t first_row, int pass)
 {
-    WeighRows *const *passes = weigh_passes[tile->values_f16];
+    WeighRows *const *passes = weigh_passes[tile->values_type];
     int32_t last_row = first_row + (1 << pass);
     last_row = last_row < tile->rows ? last_row : tile->rows;
     int32_t begin = 0, end = ATTENTION_BLOCK;
@@ -227,6 +373,33 @@ static void weigh_values(const AttentionTile *tile, int32_t first_row, int pass)
     for (int32_t row = first_row; row < last_row; row++)
         if (end < tile->end[row])
             passes[0](tile, row, end, tile->end[row]);
+}
+
+// All rows over all keys: weights of unseen ones are 0.
+static void weigh_quant_values(const AttentionTile *tile)
+{
+    int16_t weights[ATTENTION_ROWS][ATTENTION_BLOCK];
+    float scales[ATTENTION_ROWS] = {0};
+    memset(weights + tile->rows, 0, (size_t)(ATTENTION_ROWS - tile->rows) * sizeof *weights);
+    for (int64_t block = 0; block * STATE_BLOCK < tile->head_size; block++) {
+        for (int32_t row = 0; row < tile->rows; row++)
+            scales[row] = quantise_weights(tile, row, block, weights[row]);
+        for (int32_t row = 0; row < tile->rows;) {
+            int pass = pass_for(tile->rows - row);
+            weigh_quant_passes[pass](tile, row, block, weights[row], scales + row);
+            row += 1 << pass;
+        }
+    }
+}
+
+static void weigh_float_values(const AttentionTile *tile)
+{
+    memset(tile->partial, 0, (size_t)(ATTENTION_ROWS * tile->head_size) * sizeof(float));
+    for (int32_t row = 0; row < tile->rows;) {
+        int pass = pass_for(tile->rows - row);
+        weigh_values(tile, row, pass);
+        row += 1 << pass;
+    }
 }
 
 static void merge_row(const AttentionTile *tile, int32_t row, float maximum, float sum)
@@ -257,9 +430,7 @@ static void block(const AttentionTile *tile)
         int pass = pass_for(tile->rows - row);
         for (int32_t i = 0; i < ATTENTION_GROUPS; i++)
             if (tile->keys[i])
-                score_passes[tile->keys_f16][pass](
-                    tile->queries + row, tile->keys[i], tile->head_size,
-                    tile->scores + row * ATTENTION_BLOCK + i * KEY_GROUP);
+                score_passes[tile->keys_type][pass](tile, row, i);
         row += 1 << pass;
     }
     for (int32_t row = 0; row < tile->rows; row++)
@@ -268,12 +439,10 @@ static void block(const AttentionTile *tile)
                 cap_scores(tile, row);
             sum[row] = weigh_scores(tile, row, &maximum[row]);
         }
-    memset(tile->partial, 0, (size_t)(ATTENTION_ROWS * tile->head_size) * sizeof(float));
-    for (int32_t row = 0; row < tile->rows;) {
-        int pass = pass_for(tile->rows - row);
-        weigh_values(tile, row, pass);
-        row += 1 << pass;
-    }
+    if (tile->values_type == DTYPE_q8_0)
+        weigh_quant_values(tile);
+    else
+        weigh_float_values(tile);
     for (int32_t row = 0; row < tile->rows; row++)
         if (tile->begin[row] < tile->end[row])
             merge_row(tile, row, maximum[row], sum[row]);
@@ -285,4 +454,4 @@ static void finish(const float *output, float sum, float *out, int64_t count)
         store_at(out, i, count, lanes_div(load_at(output, i, count), lanes_set(sum)));
 }
 
-const AttentionBody TARGET(attention_body) = {block, finish, &TARGET(rows_body)};
+const AttentionBody TARGET(attention_body) = {block, finish, quantise, &TARGET(rows_body)};

@@ -199,6 +199,49 @@ static inline int32_t lanes_store_int8(int8_t *out, Lanes x)
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
 }
 
+// x to the nearest integers, which fit int16.
+static inline void lanes_store_int16(int16_t *out, Lanes x)
+{
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(x.low), _mm256_cvtps_epi32(x.high));
+    _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(words, 0xd8));
+}
+
+// 16 lanes of int32, or of pairs of int16.
+typedef struct IntLanes {
+    __m256i low, high;
+} IntLanes;
+
+static inline IntLanes int_lanes_zero(void)
+{
+    return (IntLanes){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+static inline IntLanes int_lanes_set_pair(const int16_t *pair)
+{
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return (IntLanes){_mm256_set1_epi32(both), _mm256_set1_epi32(both)};
+}
+
+// 16 pairs of int8.
+static inline IntLanes int_lanes_load_pairs(const char *pairs)
+{
+    return (IntLanes){_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)pairs)),
+                      _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(pairs + 16)))};
+}
+
+// sum + the dot products of pairs
+static inline IntLanes int_lanes_dot(IntLanes a, IntLanes b, IntLanes sum)
+{
+    return (IntLanes){_mm256_add_epi32(sum.low, _mm256_madd_epi16(a.low, b.low)),
+                      _mm256_add_epi32(sum.high, _mm256_madd_epi16(a.high, b.high))};
+}
+
+static inline Lanes int_lanes_to_f32(IntLanes a)
+{
+    return LANES_BOTH(_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high));
+}
+
 static inline __m256 half_rotate_pairs(__m256 x, const float *cosine, const float *sine)
 {
     const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);

@@ -157,6 +157,44 @@ static inline int32_t lanes_store_int8(int8_t *out, Lanes x)
     return _mm512_reduce_add_epi32(integers);
 }
 
+// x to the nearest integers, which fit int16.
+static inline void lanes_store_int16(int16_t *out, Lanes x)
+{
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+
+// 16 lanes of int32, or of pairs of int16.
+typedef __m512i IntLanes;
+
+static inline IntLanes int_lanes_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+static inline IntLanes int_lanes_set_pair(const int16_t *pair)
+{
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return _mm512_set1_epi32(both);
+}
+
+// 16 pairs of int8.
+static inline IntLanes int_lanes_load_pairs(const char *pairs)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)pairs));
+}
+
+// sum + the dot products of pairs
+static inline IntLanes int_lanes_dot(IntLanes a, IntLanes b, IntLanes sum)
+{
+    return _mm512_dpwssd_epi32(sum, a, b);
+}
+
+static inline Lanes int_lanes_to_f32(IntLanes a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
 // Pairs (2i, 2i+1) rotated: even lanes x * c - y * s, odd lanes y * c + x * s for the 8 cosines and
 // sines.
 static inline Lanes lanes_rotate_pairs(Lanes x, const float *cosine, const float *sine)

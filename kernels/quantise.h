@@ -30,14 +30,26 @@ typedef struct QuantiseFactors {
     float scale, inverse; // inverse 0: every quant is 0
 } QuantiseFactors;
 
-static inline QuantiseFactors quantise_factors(uint32_t most_bits)
+// Quants of -steps … steps. Below `least` the inverse could be infinite.
+static inline QuantiseFactors quantise_factors_of(uint32_t most_bits, float steps, float least)
 {
     float most = f32_from_bits(most_bits);
-    if (most < 1e-36f)
+    if (most < least)
         return (QuantiseFactors){0, 0};
     if (most_bits >= 0x7f800000u)
         return (QuantiseFactors){most, 0};
-    return (QuantiseFactors){most / 127.0f, 127.0f / most};
+    return (QuantiseFactors){most / steps, steps / most};
+}
+
+static inline QuantiseFactors quantise_factors(uint32_t most_bits)
+{
+    return quantise_factors_of(most_bits, 127.0f, 1e-36f);
+}
+
+// To int16, for what meets 8-bit states (attention.h).
+static inline QuantiseFactors quantise_factors_16(uint32_t most_bits)
+{
+    return quantise_factors_of(most_bits, 32767.0f, 1e-33f);
 }
 
 // `sum` is that of the 32 quants.

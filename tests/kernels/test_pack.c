@@ -383,7 +383,7 @@ START_TEST(queries_get_the_best_allowed_target)
     query.layouts = LAYOUT_SET(plain);
     ck_assert_ptr_null(kernel_find(&query));
     query.inputs = DTYPE_SET(f32);
-    ck_assert_str_eq(kernel_find(&query)->name, "matmul.f32_plain.ref");
+    ck_assert_str_eq(kernel_find(&query)->name, "matmul.f32.ref");
     query.stored = DTYPE_SET(q8_1);
     ck_assert_ptr_null(kernel_find(&query));
     query.stored = DTYPE_SET(f32);

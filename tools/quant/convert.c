@@ -44,6 +44,17 @@ static const void *stored(void *context, const Recipe *leaf)
     return model_file_tensor(converter->model, leaf->tensor)->data;
 }
 
+// The row as the model has it. `values` has room for a row of f32.
+static RecipeRow source_row(Converter *converter, int64_t row, void *scratch, float *values)
+{
+    const Recipe *recipe = converter->tensor->recipe;
+    if (!converter->options->make_row)
+        return recipe_read_row(recipe, row, stored, converter, scratch);
+    const Recipe *leaf = recipe_row(recipe, row, &row);
+    converter->options->make_row(leaf, row, values);
+    return (RecipeRow){values, DTYPE_f32};
+}
+
 // A row is copied where it is of the type already. `values` has room for two rows of f32.
 static void convert_row(Converter *converter, int64_t row, void *scratch, float *values)
 {
@@ -52,17 +63,17 @@ static void convert_row(Converter *converter, int64_t row, void *scratch, float 
     uint8_t *out = converter->chunk + row * bytes;
     float *back = values + columns;
     double sum = 0;
-    RecipeRow from =
-        recipe_read_row(tensor->recipe, converter->first + row, stored, converter, scratch);
+    RecipeRow from = source_row(converter, converter->first + row, scratch, values);
     converter->errors[row] = 0;
     converter->refused[row] = columns;
     if (from.dtype == tensor->dtype) {
         memcpy(out, from.bytes, (size_t)bytes);
         return;
     }
-    row_to_f32(from.dtype, from.bytes, columns, values);
+    if (from.bytes != values)
+        row_to_f32(from.dtype, from.bytes, columns, values);
     converter->refused[row] = row_from_f32(tensor->dtype, values, columns, out);
-    if (converter->refused[row] < columns)
+    if (converter->refused[row] < columns || !row_can_read(tensor->dtype))
         return;
     row_to_f32(tensor->dtype, out, columns, back);
     for (int64_t i = 0; i < columns; i++)
