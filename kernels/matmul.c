@@ -97,7 +97,7 @@ int64_t matmul_panel_scratch(DType dtype, int64_t k)
 {
     if (dtype == DTYPE_f32)
         return least(round_up(k, 16), MATMUL_PIECE) * 2 * MATMUL_ROWS * (int64_t)sizeof(float);
-    return dtype == DTYPE_q8k ? k / 256 * MATMUL_Q6_BLOCK : 0;
+    return dtype == DTYPE_q8k ? k / 256 * MATMUL_WIDE_BLOCK : 0;
 }
 
 static int64_t panel_scratch(const KernelOperand *x)

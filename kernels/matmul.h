@@ -66,9 +66,8 @@ typedef struct MatmulBody {
     const RowsBody *rows;                    // gates and quantise
 } MatmulBody;
 
-// Bytes of one block of 256 as expand_block leaves Q6_K: u8 quants [64 quads][16 rows][4],
-// i32 subscales [16 groups][16], f32 scales [16].
-enum { MATMUL_Q6_BLOCK = 64 * 64 + 16 * 64 + 64 };
+// Bytes of one block of 256 as expand_block leaves it, whatever the type (matmul_block256_simd.h).
+enum { MATMUL_WIDE_BLOCK = 90 * 64 };
 
 // To f32, whatever the type and the layout; the types that matter have expansions of their own.
 MatmulExpand matmul_expand_any;

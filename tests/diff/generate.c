@@ -466,7 +466,7 @@ static void pattern_unread_value(Generator *g)
 static DType any_activation(Generator *g, int64_t size, DType *stored)
 {
     if (size % 256 == 0 && in(g, 60)) {
-        *stored = DTYPE_q6_k;
+        *stored = in(g, 33) ? DTYPE_q4_k : in(g, 50) ? DTYPE_q5_k : DTYPE_q6_k;
         return DTYPE_q8k;
     }
     *stored = in(g, 50) ? DTYPE_q8_0 : DTYPE_q4_0;

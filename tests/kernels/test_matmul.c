@@ -34,40 +34,61 @@ static float chain_dot(const KernelOperand *x, int64_t token, const float *weigh
     return sum;
 }
 
-// `quants` and `scales` of a file's row: integers w and f16 scales by block; Q6_K: subscale *
-// quant.
-static void integer_row(DType dtype, const uint8_t *row, int64_t columns, int32_t *quants,
-                        float *scales)
+// A block of weights as integers and two factors: of products with quants, and of the token's sums.
+typedef struct Integers {
+    float scale, least;
+    int32_t quants[256], minima[256];
+} Integers;
+
+static bool has_minima(DType dtype)
 {
-    const DTypeInfo *info = &dtype_table[dtype];
-    for (int64_t b = 0; b < columns / info->block_elements; b++) {
-        uint8_t block[256], one_scale[2];
-        float values[256];
-        // With a scale of 1 the reader gives the integers.
-        uint16_t scale, one = f32_to_f16(1.0f);
-        int64_t scale_at = dtype == DTYPE_q6_k ? 208 : 0;
-        memcpy(block, row + b * info->block_bytes, (size_t)info->block_bytes);
-        memcpy(&scale, block + scale_at, 2);
-        memcpy(one_scale, &one, 2);
-        memcpy(block + scale_at, one_scale, 2);
-        row_to_f32(dtype, block, info->block_elements, values);
-        scales[b] = f16_to_f32(scale);
-        for (int k = 0; k < info->block_elements; k++)
-            quants[b * info->block_elements + k] = (int32_t)values[k];
-    }
+    return dtype == DTYPE_q4_k || dtype == DTYPE_q5_k;
 }
 
-static float block_dot(const KernelOperand *x, int64_t token, const int32_t *quants,
-                       const float *scales)
+// The block read with other factors gives the integers that they are multiplied with.
+static void read_with(DType dtype, const uint8_t *from, float scale, float least, int32_t *integers)
+{
+    uint8_t block[256];
+    float values[256], factors[2] = {scale, least};
+    memcpy(block, from, (size_t)dtype_table[dtype].block_bytes);
+    for (int i = 0; i < (has_minima(dtype) ? 2 : 1); i++) {
+        uint16_t half = f32_to_f16(factors[i]);
+        memcpy(block + (dtype == DTYPE_q6_k ? 208 : 2 * i), &half, 2);
+    }
+    row_to_f32(dtype, block, dtype_table[dtype].block_elements, values);
+    for (int k = 0; k < dtype_table[dtype].block_elements; k++)
+        integers[k] = (int32_t)values[k];
+}
+
+static Integers integer_block(DType dtype, const uint8_t *block)
+{
+    Integers out = {0};
+    uint16_t half;
+    memcpy(&half, block + (dtype == DTYPE_q6_k ? 208 : 0), 2);
+    out.scale = f16_to_f32(half);
+    read_with(dtype, block, 1, 0, out.quants);
+    if (has_minima(dtype)) {
+        memcpy(&half, block + 2, 2);
+        out.least = -f16_to_f32(half);
+        read_with(dtype, block, 0, -1, out.minima);
+    }
+    return out;
+}
+
+static float block_dot(const KernelOperand *x, int64_t token, DType dtype, const Integers *weights)
 {
     int32_t elements = dtype_table[x->dtype].block_elements;
     float sum = 0;
-    for (int64_t b = 0; b < x->columns / elements; b++) {
+    for (int64_t b = 0; b < x->columns / elements; b++, weights++) {
         ActivationBlock block = activation_block(x, token, b);
-        int32_t dot = 0;
-        for (int k = 0; k < elements; k++)
-            dot += quants[b * elements + k] * block.quants[k];
-        sum = fmaf(scales[b] * block.scale, (float)dot, sum);
+        int32_t dot = 0, least = 0;
+        for (int k = 0; k < elements; k++) {
+            dot += weights->quants[k] * block.quants[k];
+            least += weights->minima[k] * block.quants[k];
+        }
+        sum = fmaf(weights->scale * block.scale, (float)dot, sum);
+        if (has_minima(dtype))
+            sum = fmaf(weights->least * block.scale, (float)least, sum);
     }
     return sum;
 }
@@ -76,20 +97,22 @@ static float block_dot(const KernelOperand *x, int64_t token, const int32_t *qua
 static void expect_column(const Problem *problem, const KernelOperand *weight, int64_t row,
                           float *sums, int64_t stride)
 {
+    const DTypeInfo *info = &dtype_table[weight->dtype];
+    int64_t blocks = problem->k / info->block_elements;
     float *values = malloc((size_t)problem->k * sizeof *values);
-    int32_t *quants = malloc((size_t)problem->k * sizeof *quants);
+    Integers *integers = calloc((size_t)blocks, sizeof *integers);
     const uint8_t *bytes =
         (const uint8_t *)weight->data + row * dtype_row_bytes(weight->dtype, problem->k);
     bool floats = problem->x.dtype == DTYPE_f32;
     if (floats)
         row_to_f32(weight->dtype, bytes, problem->k, values);
-    else
-        integer_row(weight->dtype, bytes, problem->k, quants, values);
+    for (int64_t b = 0; b < blocks && !floats; b++)
+        integers[b] = integer_block(weight->dtype, bytes + b * info->block_bytes);
     for (int64_t t = 0; t < problem->tokens; t++)
-        sums[t * stride] =
-            floats ? chain_dot(&problem->x, t, values) : block_dot(&problem->x, t, quants, values);
+        sums[t * stride] = floats ? chain_dot(&problem->x, t, values)
+                                  : block_dot(&problem->x, t, weight->dtype, integers);
     free(values);
-    free(quants);
+    free(integers);
 }
 
 static int64_t all_rows(const Problem *problem)
@@ -227,6 +250,8 @@ static const Types types[] = {
     {DTYPE_f32, DTYPE_f32},  {DTYPE_f32, DTYPE_f16},  {DTYPE_f32, DTYPE_bf16},
     {DTYPE_f32, DTYPE_q8_0}, {DTYPE_f32, DTYPE_q4_0}, {DTYPE_f32, DTYPE_q6_k},
     {DTYPE_q8, DTYPE_q8_0},  {DTYPE_q8, DTYPE_q4_0},  {DTYPE_q8k, DTYPE_q6_k},
+    {DTYPE_f32, DTYPE_q4_k}, {DTYPE_f32, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q4_k},
+    {DTYPE_q8k, DTYPE_q5_k},
 };
 enum { TYPES = sizeof types / sizeof *types };
 
