@@ -1,7 +1,7 @@
 // AVX2 bodies of matmul: floats here, blocks in matmul_block32_avx2.c and matmul_block256_avx2.c.
 #if defined(__x86_64__)
 
-#include "kernels/matmul_block_avx2.h"
+#include "kernels/matmul_block32_avx2.h"
 
 #define COLUMNS_MOST 4
 
@@ -37,15 +37,24 @@ static inline Lanes lanes_int8(const uint8_t *bytes)
                       _mm256_cvtepi32_ps(load_int8(bytes + 8)));
 }
 
+static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *lines)
+{
+    for (int half = 0; half < 2; half++) {
+        __m256i quads[8];
+        decode_block(form, from + half * 32, quads);
+        for (int q = 0; q < 8; q++)
+            _mm256_storeu_si256((__m256i *)(void *)(lines + q * 64 + half * 32), quads[q]);
+    }
+}
+
 #include "kernels/matmul_simd.h"
 
+#define BLOCK32(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN,
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {[DTYPE_q8_0] = block_q8_0_avx2,
-              [DTYPE_q4_0] = block_q4_0_avx2,
-              [DTYPE_q6_k] = vector_q6_k_avx2},
+    .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q6_k] = vector_q6_k_avx2},
     .expand_block = {[DTYPE_q6_k] = expand_block_q6_k_avx2},
     .expanded = {[DTYPE_q6_k] = expanded_q6_k_avx2},
     .rows = &rows_body_avx2,

@@ -87,10 +87,11 @@ static const char *folded_name(Generator *g)
 
 static DType any_type(Generator *g, int64_t columns)
 {
-    static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0, DTYPE_q8_0, DTYPE_f16,
-                                  DTYPE_bf16, DTYPE_f32,  DTYPE_q6_k, DTYPE_q6_k};
+    static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0,   DTYPE_q4_1, DTYPE_q5_0,
+                                  DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_f16,  DTYPE_bf16,
+                                  DTYPE_f32,  DTYPE_q6_k,   DTYPE_q6_k};
     for (;;) {
-        DType type = types[between(g, 0, 7)];
+        DType type = types[between(g, 0, sizeof types / sizeof *types - 1)];
         if (columns % dtype_table[type].block_elements == 0)
             return type;
     }
@@ -469,7 +470,9 @@ static DType any_activation(Generator *g, int64_t size, DType *stored)
         *stored = DTYPE_q6_k;
         return DTYPE_q8k;
     }
-    *stored = in(g, 50) ? DTYPE_q8_0 : DTYPE_q4_0;
+    static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0, DTYPE_q4_1,
+                                  DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl};
+    *stored = types[between(g, 0, sizeof types / sizeof *types - 1)];
     return DTYPE_q8;
 }
 

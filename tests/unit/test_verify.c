@@ -350,8 +350,8 @@ END_TEST
 
 START_TEST(random_tensors_are_near_one)
 {
-    static const DType types[] = {DTYPE_f32,  DTYPE_f16,  DTYPE_bf16,
-                                  DTYPE_q8_0, DTYPE_q4_0, DTYPE_q6_k};
+    static const DType types[] = {DTYPE_f32,  DTYPE_f16,  DTYPE_bf16, DTYPE_q8_0,   DTYPE_q4_0,
+                                  DTYPE_q4_1, DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_q6_k};
     enum { COLUMNS = 512 };
     float row[COLUMNS];
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
