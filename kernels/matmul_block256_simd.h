@@ -91,7 +91,8 @@ ALWAYS_INLINE Line six_bits(const uint8_t *words, const int which, const int upp
                    line_and(line_right(low, 2), line_set(0x30303030)));
 }
 
-ALWAYS_INLINE void widen_factors(const uint8_t *panel, int64_t b, const DType dtype, uint8_t *out)
+ALWAYS_INLINE void widen_factors_of(const uint8_t *panel, int64_t b, const DType dtype,
+                                    uint8_t *out)
 {
     const Form form = form_of(dtype);
     const uint8_t *words = packed_block(panel, b, form);
@@ -114,6 +115,17 @@ ALWAYS_INLINE void widen_factors(const uint8_t *panel, int64_t b, const DType dt
     if (form.minima)
         lanes_store((float *)(void *)(floats + PACK_LINE),
                     lanes_negate(lanes_load_f16(packed_halves(panel, b, 1, form))));
+}
+
+// A call, since lines inlined would be kept in registers that the dots need.
+static __attribute__((noinline)) void widen_factors(const uint8_t *panel, int64_t b, DType dtype,
+                                                    uint8_t *out)
+{
+    switch (dtype) {
+    case DTYPE_q4_k: widen_factors_of(panel, b, DTYPE_q4_k, out); break;
+    case DTYPE_q5_k: widen_factors_of(panel, b, DTYPE_q5_k, out); break;
+    default: widen_factors_of(panel, b, DTYPE_q6_k, out);
+    }
 }
 
 ALWAYS_INLINE void widen_block(const uint8_t *panel, int64_t b, const DType dtype, uint8_t *wide)
