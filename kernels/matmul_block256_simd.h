@@ -9,6 +9,7 @@
 //   line_pairs        + a pair of i16 times a pair
 //   line_byte_pair    bytes i and j of each word, signed, as a pair
 //   line_less_32      a - 32 * b
+//   PREFETCH_BYTES    how far ahead of packed lines to ask for memory, 0: the hardware's is better
 //   line_floats       of i32;  line_low16: of the low i16 of each word
 //
 // A block's dot is exact in integers, whatever its order. Quants stay unsigned as they are packed;
@@ -260,6 +261,8 @@ ALWAYS_INLINE void packed_tile(const MatmulTile *tile, int first, const int colu
             UNROLL for (int i = 0; i < form.lines; i++, at += PACK_LINE)
             {
                 Line both[2];
+                if (PREFETCH_BYTES)
+                    __builtin_prefetch(at + PREFETCH_BYTES);
                 split_line(line_load(at), top, i, dtype, both);
                 UNROLL for (int c = 0; c < columns; c++)
                 {
