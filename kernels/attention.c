@@ -148,6 +148,22 @@ static const char *group_at(const Attention *attention, const KernelOperand *sta
                        attention->kv_head, attention->head_size);
 }
 
+// The order in which a tile is read: groups of keys, then of values, then what follows it, or again
+// the first group if nothing does (asking for an address that does not exist is slow).
+static void chain_groups(AttentionTile *tile, const char *after)
+{
+    for (int32_t i = 0; !after; i++)
+        after = tile->keys[i];
+    for (int32_t i = ATTENTION_GROUPS - 1; i >= 0; i--) {
+        tile->next[ATTENTION_GROUPS + i] = after;
+        after = tile->values[i] ? tile->values[i] : after;
+    }
+    for (int32_t i = ATTENTION_GROUPS - 1; i >= 0; i--) {
+        tile->next[i] = after;
+        after = tile->keys[i] ? tile->keys[i] : after;
+    }
+}
+
 // One tile of rows over one block. Returns false if no row sees any of it.
 static bool tile_prepare(const Attention *attention, int64_t first, int64_t first_row, int64_t rows,
                          int32_t block_begin, AttentionTile *tile)
@@ -193,6 +209,16 @@ static void write_token(const Attention *attention, int64_t token, int64_t first
         activation_write(attention->body->rows, result, token, column, output, group * d);
 }
 
+// The first keys of a block, NULL if none are seen or their page is gone.
+static const char *block_begins(const Attention *attention, int64_t first, int32_t begin,
+                                int32_t end)
+{
+    int32_t sequence = attention->sequences[first];
+    if (begin >= end || page_of(&attention->call->pages, attention->table, sequence, begin) < 0)
+        return NULL;
+    return group_at(attention, attention->keys, sequence, begin);
+}
+
 // Tokens first … last-1, all of one sequence.
 static void attend_run(const Attention *attention, int64_t first, int64_t last)
 {
@@ -206,6 +232,7 @@ static void attend_run(const Attention *attention, int64_t first, int64_t last)
     }
     AttentionTile tile = {
         .head_size = attention->head_size,
+        .width = attention->width,
         .keys_type = attention->keys->dtype,
         .values_type = attention->values->dtype,
         .softcap = attention->call->attributes->attention.softcap,
@@ -213,10 +240,14 @@ static void attend_run(const Attention *attention, int64_t first, int64_t last)
         .partial = attention->partial,
     };
     int32_t begin = all.begin / ATTENTION_BLOCK * ATTENTION_BLOCK;
-    for (; begin < all.end; begin += ATTENTION_BLOCK)
+    for (; begin < all.end; begin += ATTENTION_BLOCK) {
+        const char *after = block_begins(attention, first, begin + ATTENTION_BLOCK, all.end);
         for (int64_t row = 0; row < rows; row += ATTENTION_ROWS)
-            if (tile_prepare(attention, first, row, rows, begin, &tile))
+            if (tile_prepare(attention, first, row, rows, begin, &tile)) {
+                chain_groups(&tile, row + ATTENTION_ROWS < rows ? NULL : after);
                 attention->body->block(&tile);
+            }
+    }
     for (int64_t token = first; token < last; token++)
         write_token(attention, token, (token - first) * attention->group);
 }

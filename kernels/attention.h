@@ -24,7 +24,7 @@ typedef struct AttentionTile {
     int32_t rows;
     // Positions within the block that a row sees: begin … end-1, none if begin >= end.
     int32_t begin[ATTENTION_ROWS], end[ATTENTION_ROWS];
-    int64_t head_size;
+    int64_t head_size, width; // width: in whole blocks of STATE_BLOCK
     DType keys_type, values_type;
     float softcap; // scores are softcap * tanh(score), their scale divided by it; 0: as they are
     // Of each 32 positions; NULL where no row sees any of them. [head_size][32] and
@@ -38,7 +38,9 @@ typedef struct AttentionTile {
     const float *quant_scales;
     // Running result of each row over the blocks so far; sum 0: there was none yet.
     float *maximum, *sum, *output; // output: [rows][head_size]
-    // For the body: [ATTENTION_ROWS][ATTENTION_BLOCK] and [ATTENTION_ROWS][head_size].
+    // What will be read after each group of keys, then of values: where it begins.
+    const char *next[2 * ATTENTION_GROUPS];
+    // For the body: [ATTENTION_ROWS][ATTENTION_BLOCK] and [ATTENTION_ROWS][width].
     float *scores, *partial;
 } AttentionTile;
 

@@ -206,40 +206,82 @@ static inline void lanes_store_int16(int16_t *out, Lanes x)
     _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(words, 0xd8));
 }
 
-// 16 lanes of int32, or of pairs of int16.
-typedef struct IntLanes {
-    __m256i low, high;
-} IntLanes;
+// One register of lanes, for tiles that are cut to fit the registers.
+enum { VECTOR_LANES = 8 };
+typedef __m256 Vector;
+typedef __m256i IntVector; // int32, or pairs of int16
 
-static inline IntLanes int_lanes_zero(void)
+static inline Vector vector_set(float value)
 {
-    return (IntLanes){_mm256_setzero_si256(), _mm256_setzero_si256()};
+    return _mm256_set1_ps(value);
 }
 
-static inline IntLanes int_lanes_set_pair(const int16_t *pair)
+static inline Vector vector_load(const float *x)
+{
+    return _mm256_loadu_ps(x);
+}
+
+// 0 < count <= 8; the lanes from `count` on are 0 and their memory is not touched.
+static inline Vector vector_load_some(const float *x, int64_t count)
+{
+    return _mm256_maskload_ps(x, lanes_mask(0, 0, count));
+}
+
+static inline Vector vector_load_f16(const uint16_t *x)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)x));
+}
+
+static inline Vector vector_load_f16_some(const uint16_t *x, int64_t count)
+{
+    uint16_t padded[8] = {0};
+    memcpy(padded, x, (size_t)count * sizeof *x);
+    return vector_load_f16(padded);
+}
+
+static inline void vector_store(float *out, Vector a)
+{
+    _mm256_storeu_ps(out, a);
+}
+
+static inline Vector vector_mul(Vector a, Vector b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+// a * b + c
+static inline Vector vector_fma(Vector a, Vector b, Vector c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static inline IntVector int_vector_set_pair(const int16_t *pair)
 {
     int32_t both;
     memcpy(&both, pair, sizeof both);
-    return (IntLanes){_mm256_set1_epi32(both), _mm256_set1_epi32(both)};
+    return _mm256_set1_epi32(both);
 }
 
-// 16 pairs of int8.
-static inline IntLanes int_lanes_load_pairs(const char *pairs)
+// Pairs of int8.
+static inline IntVector int_vector_load_pairs(const char *pairs)
 {
-    return (IntLanes){_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)pairs)),
-                      _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(pairs + 16)))};
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)pairs));
 }
 
 // sum + the dot products of pairs
-static inline IntLanes int_lanes_dot(IntLanes a, IntLanes b, IntLanes sum)
+static inline IntVector int_vector_dot(IntVector a, IntVector b, IntVector sum)
 {
-    return (IntLanes){_mm256_add_epi32(sum.low, _mm256_madd_epi16(a.low, b.low)),
-                      _mm256_add_epi32(sum.high, _mm256_madd_epi16(a.high, b.high))};
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 }
 
-static inline Lanes int_lanes_to_f32(IntLanes a)
+static inline IntVector int_vector_zero(void)
 {
-    return LANES_BOTH(_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high));
+    return _mm256_setzero_si256();
+}
+
+static inline Vector int_vector_to_f32(IntVector a)
+{
+    return _mm256_cvtepi32_ps(a);
 }
 
 static inline __m256 half_rotate_pairs(__m256 x, const float *cosine, const float *sine)

@@ -28,11 +28,17 @@ static inline GroupTile group_tile(int64_t tile, int64_t tokens)
     return (GroupTile){tile / blocks, first, last};
 }
 
+// Number of the page that holds a position, negative if there is none.
+static inline int32_t page_of(const KernelPages *pages, const int32_t *table, int32_t sequence,
+                              int32_t position)
+{
+    return table[(int64_t)sequence * pages->pages_per_sequence + position / pages->page_tokens];
+}
+
 static inline char *state_page(const KernelOperand *state, const KernelPages *pages,
                                const int32_t *table, int32_t sequence, int32_t position)
 {
-    int32_t page =
-        table[(int64_t)sequence * pages->pages_per_sequence + position / pages->page_tokens];
+    int32_t page = page_of(pages, table, sequence, position);
     assert(page >= 0);
     return (char *)state->data + page * pages->page_bytes;
 }

@@ -3,6 +3,7 @@
 // before that is rounded to f16.
 //
 // Rejected: dividing by the scale (other bits than ggml in rare ties).
+#include "kernels/row_read.h"
 #include "kernels/row_write_blocks.h"
 
 #include <float.h>
@@ -103,10 +104,9 @@ bool row_write_q8_0(const float *block, uint8_t *out)
     return put_half(out, scale);
 }
 
-// value = 2^(exponent - 128) * one of these, the nearest, the first of equals.
+// value = 2^(exponent - 128) * one of mxfp4_values: the nearest, the first of equals.
 bool row_write_mxfp4(const float *block, uint8_t *out)
 {
-    static const float values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
     uint8_t quants[ELEMENTS];
     float most = fabsf(largest_of(block, ELEMENTS));
     // Of blocks below 2^-125 the exponent wraps around, as ggml's does: every quant is then 0.
@@ -115,7 +115,8 @@ bool row_write_mxfp4(const float *block, uint8_t *out)
     for (int i = 0; i < ELEMENTS; i++) {
         quants[i] = 0;
         for (uint8_t q = 1; q < 16; q++)
-            if (fabsf(values[q] * scale - block[i]) < fabsf(values[quants[i]] * scale - block[i]))
+            if (fabsf((float)mxfp4_values[q] * scale - block[i]) <
+                fabsf((float)mxfp4_values[quants[i]] * scale - block[i]))
                 quants[i] = q;
     }
     out[0] = exponent;

@@ -1,35 +1,34 @@
 // Four bits that stand for 16 values of unequal distance, groups of 32: iq4_nl has one scale a
 // group, iq4_xs eight groups whose scales have 6 bits under a common one.
+#include "kernels/row_read.h"
 #include "kernels/row_write_blocks.h"
 
 enum { GROUP = 32, GROUPS = 8, TRIES = 7 };
-
-static const float values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                 1,    13,   25,  38,  53,  69,  89,  113};
 
 // The number of the value nearest to x; of equals the higher.
 static uint8_t nearest_value(float x)
 {
     int low = 0, high = 15;
-    if (x <= values[0])
+    if (x <= (float)iq4_values[0])
         return 0;
-    if (x >= values[15])
+    if (x >= (float)iq4_values[15])
         return 15;
     while (high - low > 1) {
         int middle = (low + high) / 2;
-        if (x < values[middle])
+        if (x < (float)iq4_values[middle])
             high = middle;
         else
             low = middle;
     }
-    return (uint8_t)(x - values[high - 1] < values[high] - x ? high - 1 : high);
+    bool lower = x - (float)iq4_values[high - 1] < (float)iq4_values[high] - x;
+    return (uint8_t)(lower ? high - 1 : high);
 }
 
 static void fit_scale(const float *x, float inverse, float *numerator, float *denominator)
 {
     *numerator = *denominator = 0;
     for (int i = 0; i < GROUP; i++) {
-        float q = values[nearest_value(inverse * x[i])], weight = x[i] * x[i];
+        float q = (float)iq4_values[nearest_value(inverse * x[i])], weight = x[i] * x[i];
         *numerator += weight * q * x[i];
         *denominator += weight * q * q;
     }
@@ -42,10 +41,10 @@ static float search_scale(const float *x)
     float most = largest_of(x, GROUP), numerator, denominator;
     if (fabsf(most) < ROW_WRITE_TINY)
         return 0;
-    fit_scale(x, 1 / (-most / values[0]), &numerator, &denominator);
+    fit_scale(x, 1 / (-most / (float)iq4_values[0]), &numerator, &denominator);
     float scale = denominator > 0 ? numerator / denominator : 0, best = scale * numerator;
     for (int step = -TRIES; step <= TRIES; step++) {
-        fit_scale(x, ((float)step + values[0]) / most, &numerator, &denominator);
+        fit_scale(x, ((float)step + (float)iq4_values[0]) / most, &numerator, &denominator);
         if (denominator > 0 && numerator * numerator > best * denominator) {
             scale = numerator / denominator;
             best = scale * numerator;

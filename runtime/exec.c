@@ -398,7 +398,7 @@ static void run_steps(void *context, int32_t thread, int32_t threads)
         if (worker->spans)
             worker->spans[i].came = now_ns();
         if (step->barrier)
-            pool_barrier(exec->pool);
+            pool_barrier(exec->pool, thread);
         if (worker->spans)
             worker->spans[i].began = step->barrier ? now_ns() : worker->spans[i].came;
         if (step->first < step->last)

@@ -68,7 +68,6 @@ static bool take_request(const Options *options, Request *request, Diag *diag)
     request->out = operands->items[files - 1];
     request->pure = options->pure;
     request->how = (ConvertOptions){.threads = (int32_t)threads,
-                                    .verbose = options->verbose,
                                     .progress = isatty(STDERR_FILENO),
                                     .make_row = options->synth ? synth_row : NULL};
     return operands->count == files || find_mix(operands->items[files], &request->mix, diag);
@@ -86,6 +85,21 @@ static void note_exceptions(const GgufContents *contents)
     }
 }
 
+// Errors of two roundings add up; llama-quantize asks for --allow-requantize.
+static void note_requantised(const GgufContents *contents)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < contents->tensors.count; i++) {
+        DType from = recipe_dtype(contents->tensors.items[i].recipe);
+        count +=
+            from != contents->tensors.items[i].dtype && dtype_table[from].kind == DTYPE_KIND_QUANT;
+    }
+    if (count)
+        fprintf(stderr,
+                "note: %d tensors are quantised already; a file of floats gives a better one\n",
+                count);
+}
+
 static bool is_same_file(const char *a, const char *b)
 {
     struct stat first, second;
@@ -101,6 +115,7 @@ static bool convert(const ModelFile *model, const Request *request, Arena *arena
                 gguf_print_header(&contents, model->path, &header, diag);
     if (good) {
         note_exceptions(&contents);
+        note_requantised(&contents);
         good = convert_write(model, &contents, &header, request->out, &request->how, diag);
     }
     if (good)

@@ -88,7 +88,7 @@ static void meet(void *context, int32_t thread, int32_t threads)
     for (int i = 0; i < SAMPLES; i++) {
         double begin = wall_us();
         for (int j = 0; j < BARRIERS; j++)
-            pool_barrier(meeting->pool);
+            pool_barrier(meeting->pool, thread);
         if (thread == 0)
             meeting->us[i] = (wall_us() - begin) / BARRIERS;
     }

@@ -63,6 +63,17 @@ for shape in $shapes; do
 done
 one_file "$work/$(head -n 1 <<<"$shapes").gguf" q4_k --pure
 one_file "$work/$(head -n 1 <<<"$shapes").gguf" iq4_xs --pure
+# Experts, eight of them and another number.
+if make_model=$(tool make_model); then
+    for name in mixtral qwen3moe; do
+        folder=tests/e2e/architectures/$name
+        mkdir "$work/$name" && cp "$folder/config.json" "$work/$name"
+        "$make_model" "$folder/tensors.txt" "$work/$name/model.safetensors"
+        graphquant "$work/$name" "$work/$name.gguf" f32 >/dev/null && all_mixes "$work/$name.gguf"
+    done
+else
+    fail 'tests/e2e/make_model.c does not build'
+fi
 for model in "$tiny" "$DATA"/weights/TinyStories-656K/*.gguf; do
     [ ! -e "$model" ] || all_mixes "$model"
 done

@@ -81,7 +81,7 @@ for form in json svg trace; do
     graphc --mem=$form "$work/tiny.plan" "${options[@]}" >"$work/$form" || fail "--mem=$form: $?"
 done
 values=$(grep -cE '^ +[0-9]+-[0-9]+ ' "$work/table")
-act=$(grep -cE '^ +[0-9]+-[0-9]+ +act' "$work/table")
+act=$(grep -cE '^ +[0-9]+-[0-9]+ +(act|own)' "$work/table")
 [ "$values" -gt 0 ] && [ "$(grep -c '"in_place_of"' "$work/json")" = "$values" ] ||
     fail "--mem=json does not list the $values values of the table"
 [ "$(grep -c '"ph": "X"' "$work/trace")" = "$values" ] || fail "--mem=trace: not $values values"

@@ -239,6 +239,42 @@ START_TEST(f16_states_round_alike_on_every_target)
 }
 END_TEST
 
+// Blocks of all magnitudes, with infinities and NaN among them.
+START_TEST(q8_0_states_are_the_same_bytes_on_every_target)
+{
+    enum { COLUMNS = 1 << 16 };
+    Random random = {6};
+    StoreShape shape = {DTYPE_q8_0, DTYPE_q8_0, 1, COLUMNS, 32, 1, 32};
+    static const int32_t zero[] = {0};
+    Store store = store_new(shape, &random);
+    store_touch(&store, 0, 0);
+    KernelOperand x = operand_new(DTYPE_f32, LAYOUT_plain, 1, COLUMNS);
+    KernelOperand position = integers_new(zero, 1), sequence = integers_new(zero, 1);
+    size_t bytes = (size_t)store_bytes(&store);
+    void *first = malloc(bytes);
+    for (uint32_t i = 0; i < COLUMNS; i++)
+        f32_of(&x, 0)[i] =
+            f32_from_bits((i / 32 * 32u + i % 32 / 8u) * 65536u + 7919u * i % 65536u);
+    for (int32_t i = 0; i < kernel_count; i++) {
+        if (kernel_table[i].op != OP_kv_store || kernel_table[i].target > target_native())
+            continue;
+        memset(store.values.data, 0xff, bytes);
+        Case test = {{x, position, sequence, store.table, store.values},
+                     .operand_count = 5,
+                     .pages = store.pages};
+        case_run(&kernel_table[i], &test, &random);
+        if (kernel_table[i].target == TARGET_ref)
+            memcpy(first, store.values.data, bytes);
+        ck_assert_msg(memcmp(first, store.values.data, bytes) == 0, "%s", kernel_table[i].name);
+    }
+    free(first);
+    operand_free(&x);
+    operand_free(&position);
+    operand_free(&sequence);
+    store_free(&store);
+}
+END_TEST
+
 // Rotates columns begin … begin+heads*d-1 of each row of qkv by the reference of rope.
 static KernelOperand rope_columns(const KernelOperand *qkv, const KernelOperand *table,
                                   int64_t begin, int64_t columns, int32_t d, RopeStyle style,
@@ -334,6 +370,7 @@ int main(void)
     tcase_add_test(tests, rope_rotates_both_styles_and_parts_of_heads);
     tcase_add_test(tests, kv_store_writes_its_places_and_no_others);
     tcase_add_test(tests, f16_states_round_alike_on_every_target);
+    tcase_add_test(tests, q8_0_states_are_the_same_bytes_on_every_target);
     tcase_add_test(tests, rope_qk_store_is_rope_and_kv_store);
     return run_cases("rope", tests);
 }

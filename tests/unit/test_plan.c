@@ -558,6 +558,31 @@ START_TEST(test_weights_in_layouts_of_activations_are_refused)
 }
 END_TEST
 
+// A head of 16 is a block of 34 bytes in q8_0, 32 bytes in f16.
+START_TEST(test_states_that_do_not_fit_their_place_are_refused)
+{
+    static const struct {
+        DType dtype;
+        int32_t kv_heads, head_dim;
+    } wrong[] = {{DTYPE_q8_0, 1, SMALL_HEAD},    {DTYPE_q4_0, 1, SMALL_HEAD},
+                 {DTYPE_COUNT, 1, SMALL_HEAD},   {DTYPE_f16, 2, SMALL_HEAD},
+                 {DTYPE_q8_0, 1, INT32_MAX},     {DTYPE_q8_0, INT32_MAX, INT32_MAX},
+                 {DTYPE_f16, 1, SMALL_HEAD + 1}, {DTYPE_f16, 0, SMALL_HEAD}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        SmallPlan *small = small_new(false);
+        char path[400];
+        small_path(small, "small.plan", path);
+        small->states[1].dtype = wrong[i].dtype;
+        small->states[1].kv_heads = wrong[i].kv_heads;
+        small->states[1].head_dim = wrong[i].head_dim;
+        Diag diag = {0};
+        ck_assert(!plan_write(&small->plan, path, NULL, NULL, &diag));
+        ck_assert_ptr_nonnull(strstr(diag.message, "state values does not lie in a page"));
+        ck_assert(small_free(small));
+    }
+}
+END_TEST
+
 // Runs a plan that was accepted: three tokens, then one.
 static void run_plan(const Plan *plan)
 {
@@ -705,6 +730,7 @@ int main(void)
     tcase_add_test(tests, test_operands_with_too_few_bytes_are_refused);
     tcase_add_test(tests, test_full_lookups_are_refused);
     tcase_add_test(tests, test_weights_in_layouts_of_activations_are_refused);
+    tcase_add_test(tests, test_states_that_do_not_fit_their_place_are_refused);
     tcase_add_test(tests, test_corrupt_tables_are_refused_or_harmless);
     tcase_add_test(tests, test_corrupt_headers_are_refused);
     tcase_add_test(tests, test_listing_shows_steps);

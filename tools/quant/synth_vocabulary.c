@@ -55,15 +55,17 @@ static int32_t join(Growth *growth, int32_t left, int32_t right)
     return joint.result;
 }
 
-static void join_word(Growth *growth, const char *word, int length, bool after_space)
+// The word letter by letter, and the whole after a space.
+static void join_word(Growth *growth, const char *word, int length)
 {
-    int32_t piece = after_space ? find_text(growth, growth->space) : -1;
+    int32_t piece = -1;
     for (int i = 0; i < length; i++) {
         int32_t letter = find_text(growth, (char[]){word[i], 0});
-        piece = piece < 0 ? letter : join(growth, piece, letter);
+        piece = i ? join(growth, piece, letter) : letter;
         if (piece < 0)
             return;
     }
+    join(growth, find_text(growth, growth->space), piece);
 }
 
 // Earlier pieces are likelier. Spaces stand at the beginning of a piece only.
@@ -87,12 +89,11 @@ static void grow(Growth *growth)
     int32_t first = add_text(growth, growth->space);
     for (char c = 'a'; c <= 'z'; c++)
         add_text(growth, arena_format(growth->arena, "%c", c));
-    for (int spaced = 0; spaced < 2; spaced++)
-        for (const char *word = frequent_words; *word;) {
-            int length = (int)strcspn(word, " ");
-            join_word(growth, word, length, spaced);
-            word += length + (word[length] != 0);
-        }
+    for (const char *word = frequent_words; *word;) {
+        int length = (int)strcspn(word, " ");
+        join_word(growth, word, length);
+        word += length + (word[length] != 0);
+    }
     while (growth->joints.count < growth->wanted)
         join_at_random(growth, first, &random);
 }

@@ -232,7 +232,7 @@ static void print_row(const Result *result)
            result->work.bytes / seconds, figures.bandwidth * 1e-9);
     for (WorkKind kind = 0; kind < WORK_COUNT; kind++)
         if (result->work.operations[kind] > 0)
-            printf(", %.0f of %.0f %s Gop/s", result->work.operations[kind] / seconds,
+            printf(", %.1f of %.1f %s Gop/s", result->work.operations[kind] / seconds,
                    figures.peak[kind] * 1e-9, work_names[kind]);
     if (result->unsteady)
         printf("; the machine was never steady");

@@ -75,36 +75,38 @@ static void key_line(const Plan *plan, const PlanPhase *phase, const PlanStep *s
     snprintf(key, KEY_MAX, "%s", plan_string(plan, step->location));
 }
 
-// The number in the name of a weight or state that the step takes; -1 where there is none.
+enum { OUTSIDE = -1, UNKNOWN = -2 };
+
+// The number in the name of a weight or state that the step takes; OUTSIDE where none of them has
+// one, UNKNOWN where it takes neither.
 static long layer_of(const Plan *plan, const PlanStep *step)
 {
     const PlanOperand *own = operands_of(plan, step);
+    long layer = UNKNOWN;
     for (int i = step->result_count; i < step->result_count + step->operand_count; i++) {
+        if (own[i].region != REGION_W && own[i].region != REGION_KV)
+            continue;
         const char *name = plan_string(plan, own[i].name);
-        const char *digits = name + strcspn(name, "0123456789");
-        if ((own[i].region == REGION_W || own[i].region == REGION_KV) && *digits)
-            return strtol(digits, NULL, 10);
+        name += strcspn(name, "0123456789");
+        if (*name)
+            return strtol(name, NULL, 10);
+        layer = OUTSIDE;
     }
-    return -1;
+    return layer;
 }
 
-// Steps that take neither belong to the layer before them.
+// A step that takes neither belongs to the layer before it.
 static void key_layer(const Plan *plan, const PlanPhase *phase, const PlanStep *step,
                       char key[KEY_MAX])
 {
     const PlanStep *first = &plan->steps[phase->first_step];
-    bool named = false;
-    for (const PlanStep *at = step; at >= first && !named; at--) {
-        long layer = layer_of(plan, at);
-        const PlanOperand *own = operands_of(plan, at);
-        for (int i = at->result_count; i < at->result_count + at->operand_count; i++)
-            named |= own[i].region == REGION_W || own[i].region == REGION_KV;
-        if (layer >= 0) {
-            snprintf(key, KEY_MAX, "layer %ld", layer);
-            return;
-        }
-    }
-    snprintf(key, KEY_MAX, "outside layers");
+    long layer = layer_of(plan, step);
+    while (layer == UNKNOWN && step > first)
+        layer = layer_of(plan, --step);
+    if (layer >= 0)
+        snprintf(key, KEY_MAX, "layer %ld", layer);
+    else
+        snprintf(key, KEY_MAX, "outside layers");
 }
 
 static const struct {
@@ -261,7 +263,7 @@ static void print_table(const RunProfile *profile, const Group *groups, uint32_t
             sums->runs, sums->tokens, (double)sums->wall_ns * 1e-6, (double)all_ns * 1e-6,
             limits->bandwidth * 1e-9);
     for (WorkKind kind = 0; kind < WORK_COUNT; kind++)
-        fprintf(stderr, ", %.0f %s Gop/s", limits->peak[kind] * 1e-9, work_names[kind]);
+        fprintf(stderr, ", %.1f %s Gop/s", limits->peak[kind] * 1e-9, work_names[kind]);
     fprintf(stderr, "\n%-52s %7s %9s %5s %9s %9s %9s %7s %7s %8s\n", "step", "calls", "total ms",
             "%", "avg us", "min us", "max us", "GB/s", "Gop/s", "of limit");
     for (uint32_t i = 0; i < count; i++)
