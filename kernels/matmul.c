@@ -228,7 +228,7 @@ static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
     MatmulTileBody *run = body->block[panel->dtype];
     MatmulTile tile = {.dtype = panel->dtype, .panel = panel->data, .out = out, .stride = stride};
     tile.length = panel->k / dtype_table[tokens->dtype].block_elements;
-    if (body->expand_block[panel->dtype] && tokens->count > 1) {
+    if (body->expand_block[panel->dtype] && tokens->count > body->packed_tokens) {
         body->expand_block[panel->dtype](panel, 0, panel->k, expanded);
         tile.panel = expanded;
         run = body->expanded[panel->dtype];

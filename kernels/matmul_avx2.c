@@ -56,6 +56,7 @@ static const MatmulBody body = {
     .expanded = {[DTYPE_q4_k] = wide_q4_k_avx2,
                  [DTYPE_q5_k] = wide_q5_k_avx2,
                  [DTYPE_q6_k] = wide_q6_k_avx2},
+    .packed_tokens = 4,
     .rows = &rows_body_avx2,
 };
 

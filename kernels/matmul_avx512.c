@@ -47,6 +47,7 @@ static const MatmulBody body = {
     .expanded = {[DTYPE_q4_k] = wide_q4_k_avx512,
                  [DTYPE_q5_k] = wide_q5_k_avx512,
                  [DTYPE_q6_k] = wide_q6_k_avx512},
+    .packed_tokens = 8,
     .rows = &rows_body_avx512,
 };
 

@@ -11,6 +11,8 @@
 
 #define COLUMNS_MOST 4
 #define SPAN_QUADS(dtype) ((dtype) == DTYPE_q4_k ? 8 : (dtype) == DTYPE_q5_k ? 4 : 2)
+// One token reads memory 1.1 to 1.2 times as fast as without, four 1.2 times (Zen 3).
+#define PREFETCH_BYTES 1536
 #define TARGET(name) name##_avx2
 
 typedef struct Line {
@@ -53,11 +55,18 @@ ALWAYS_INLINE Line line_right(Line a, const int bits)
     return (Line){_mm256_srli_epi32(a.low, bits), _mm256_srli_epi32(a.high, bits)};
 }
 
+// GCC would add as a tree, whose leaves do not fit the registers: it must not see through a sum.
+ALWAYS_INLINE __m256i opaque(__m256i sum)
+{
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
 ALWAYS_INLINE Line line_dot(Line sum, Line quads, int32_t quad)
 {
     __m256i token = _mm256_set1_epi32(quad);
-    return (Line){_mm256_add_epi16(sum.low, _mm256_maddubs_epi16(quads.low, token)),
-                  _mm256_add_epi16(sum.high, _mm256_maddubs_epi16(quads.high, token))};
+    return (Line){opaque(_mm256_add_epi16(sum.low, _mm256_maddubs_epi16(quads.low, token))),
+                  opaque(_mm256_add_epi16(sum.high, _mm256_maddubs_epi16(quads.high, token)))};
 }
 
 ALWAYS_INLINE Line line_scale(Line sum, Line dots, Line subscales)

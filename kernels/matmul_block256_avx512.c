@@ -9,6 +9,7 @@
 
 #define COLUMNS_MOST 8
 #define SPAN_QUADS(dtype) ((dtype) == DTYPE_q6_k ? 4 : 8)
+#define PREFETCH_BYTES 0
 #define TARGET(name) name##_avx512
 
 typedef __m512i Line;

@@ -9,6 +9,7 @@
 //   line_pairs        + a pair of i16 times a pair
 //   line_byte_pair    bytes i and j of each word, signed, as a pair
 //   line_less_32      a - 32 * b
+//   PREFETCH_BYTES    how far ahead of packed lines to ask for memory, 0: the hardware's is better
 //   line_floats       of i32;  line_low16: of the low i16 of each word
 //
 // A block's dot is exact in integers, whatever its order. Quants stay unsigned as they are packed;
@@ -91,7 +92,8 @@ ALWAYS_INLINE Line six_bits(const uint8_t *words, const int which, const int upp
                    line_and(line_right(low, 2), line_set(0x30303030)));
 }
 
-ALWAYS_INLINE void widen_factors(const uint8_t *panel, int64_t b, const DType dtype, uint8_t *out)
+ALWAYS_INLINE void widen_factors_of(const uint8_t *panel, int64_t b, const DType dtype,
+                                    uint8_t *out)
 {
     const Form form = form_of(dtype);
     const uint8_t *words = packed_block(panel, b, form);
@@ -114,6 +116,17 @@ ALWAYS_INLINE void widen_factors(const uint8_t *panel, int64_t b, const DType dt
     if (form.minima)
         lanes_store((float *)(void *)(floats + PACK_LINE),
                     lanes_negate(lanes_load_f16(packed_halves(panel, b, 1, form))));
+}
+
+// A call, since lines inlined would be kept in registers that the dots need.
+static __attribute__((noinline)) void widen_factors(const uint8_t *panel, int64_t b, DType dtype,
+                                                    uint8_t *out)
+{
+    switch (dtype) {
+    case DTYPE_q4_k: widen_factors_of(panel, b, DTYPE_q4_k, out); break;
+    case DTYPE_q5_k: widen_factors_of(panel, b, DTYPE_q5_k, out); break;
+    default: widen_factors_of(panel, b, DTYPE_q6_k, out);
+    }
 }
 
 ALWAYS_INLINE void widen_block(const uint8_t *panel, int64_t b, const DType dtype, uint8_t *wide)
@@ -248,6 +261,8 @@ ALWAYS_INLINE void packed_tile(const MatmulTile *tile, int first, const int colu
             UNROLL for (int i = 0; i < form.lines; i++, at += PACK_LINE)
             {
                 Line both[2];
+                if (PREFETCH_BYTES)
+                    __builtin_prefetch(at + PREFETCH_BYTES);
                 split_line(line_load(at), top, i, dtype, both);
                 UNROLL for (int c = 0; c < columns; c++)
                 {
