@@ -49,14 +49,19 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
 
 #include "kernels/matmul_simd.h"
 
-#define BLOCK32(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
+// Measured with 2 … 16 tokens.
+#define EXPAND_FROM(type, lines, factors, bias) [DTYPE_##type] = lines == 8 ? 16 : 5,
+#define PACKED(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
+#define EXPAND(type, lines, factors, bias) [DTYPE_##type] = expand_block_##type##_avx2,
+#define EXPANDED(type, lines, factors, bias) [DTYPE_##type] = expanded_##type##_avx2,
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN,
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q6_k] = vector_q6_k_avx2},
-    .expand_block = {[DTYPE_q6_k] = expand_block_q6_k_avx2},
-    .expanded = {[DTYPE_q6_k] = expanded_q6_k_avx2},
+    .block = {BLOCK32_FORMS(PACKED)[DTYPE_q6_k] = vector_q6_k_avx2},
+    .expand_block = {BLOCK32_FORMS(EXPAND)[DTYPE_q6_k] = expand_block_q6_k_avx2},
+    .expanded = {BLOCK32_FORMS(EXPANDED)[DTYPE_q6_k] = expanded_q6_k_avx2},
+    .expand_from = {BLOCK32_FORMS(EXPAND_FROM)[DTYPE_q6_k] = 2},
     .rows = &rows_body_avx2,
 };
 

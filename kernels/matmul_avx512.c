@@ -47,6 +47,7 @@ static const MatmulBody body = {
     .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q6_k] = vector_q6_k_avx512},
     .expand_block = {[DTYPE_q6_k] = expand_block_q6_k_avx512},
     .expanded = {[DTYPE_q6_k] = expanded_q6_k_avx512},
+    .expand_from = {[DTYPE_q6_k] = 2},
     .rows = &rows_body_avx512,
 };
 

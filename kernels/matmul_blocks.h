@@ -22,7 +22,8 @@ typedef struct Block32 {
 } Block32;
 
 #define BLOCK32_BODIES(type, lines, factors, bias)                                                 \
-    MatmulTileBody block_##type##_avx2, block_##type##_avx512;
+    MatmulTileBody block_##type##_avx2, block_##type##_avx512, expanded_##type##_avx2;             \
+    MatmulExpand expand_block_##type##_avx2;
 BLOCK32_FORMS(BLOCK32_BODIES)
 #undef BLOCK32_BODIES
 
