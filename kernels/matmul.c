@@ -98,7 +98,7 @@ int64_t matmul_panel_scratch(DType dtype, int64_t k)
     if (dtype == DTYPE_f32)
         return least(round_up(k, 16), MATMUL_PIECE) * 2 * MATMUL_ROWS * (int64_t)sizeof(float);
     if (dtype == DTYPE_q8)
-        return least(k, MATMUL_PIECE) / 32 * MATMUL_EXPANDED32;
+        return least(k, MATMUL_PIECE) / 32 * MATMUL_LINES32 * 64;
     return k / 256 * MATMUL_Q6_BLOCK;
 }
 

@@ -72,8 +72,9 @@ typedef struct MatmulBody {
 // i32 subscales [16 groups][16], f32 scales [16].
 enum { MATMUL_Q6_BLOCK = 64 * 64 + 16 * 64 + 64 };
 
-// Bytes of one block of 32 at most as expand_block leaves it.
-enum { MATMUL_EXPANDED32 = 2 * 8 * 64 + 2 * 64 };
+// Lines of 64 bytes of one block of 32 as expand_block leaves it: u8 quants [8 quads][16 rows][4],
+// f32 scales [16], f32 least values [16].
+enum { MATMUL_LINES32 = 8 + 2 };
 
 // To f32, whatever the type and the layout; the types that matter have expansions of their own.
 MatmulExpand matmul_expand_any;

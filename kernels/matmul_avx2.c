@@ -42,15 +42,17 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
     for (int half = 0; half < 2; half++) {
         __m256i quads[8];
         decode_block(form, from + half * 32, quads);
+        __m256i bias = _mm256_set1_epi8(is_signed(form) ? -128 : 0);
         for (int q = 0; q < 8; q++)
-            _mm256_storeu_si256((__m256i *)(void *)(lines + q * 64 + half * 32), quads[q]);
+            _mm256_storeu_si256((__m256i *)(void *)(lines + q * 64 + half * 32),
+                                _mm256_xor_si256(quads[q], bias));
     }
 }
 
 #include "kernels/matmul_simd.h"
 
 // Measured with 2 … 16 tokens.
-#define EXPAND_FROM(type, lines, factors, bias) [DTYPE_##type] = lines == 8 ? 16 : 5,
+#define EXPAND_FROM(type, lines, factors, bias) [DTYPE_##type] = 9,
 #define PACKED(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
 #define EXPAND(type, lines, factors, bias) [DTYPE_##type] = expand_block_##type##_avx2,
 #define EXPANDED(type, lines, factors, bias) [DTYPE_##type] = expanded_##type##_avx2,
@@ -59,9 +61,9 @@ static const MatmulBody body = {
     .expand_chain = EXPAND_CHAIN,
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
     .block = {BLOCK32_FORMS(PACKED)[DTYPE_q6_k] = vector_q6_k_avx2},
-    .expand_block = {BLOCK32_FORMS(EXPAND)[DTYPE_q6_k] = expand_block_q6_k_avx2},
-    .expanded = {BLOCK32_FORMS(EXPANDED)[DTYPE_q6_k] = expanded_q6_k_avx2},
-    .expand_from = {BLOCK32_FORMS(EXPAND_FROM)[DTYPE_q6_k] = 2},
+    .expand_block = {BLOCK32_FIFTHS(EXPAND)[DTYPE_q6_k] = expand_block_q6_k_avx2},
+    .expanded = {BLOCK32_FIFTHS(EXPANDED)[DTYPE_q6_k] = expanded_q6_k_avx2},
+    .expand_from = {BLOCK32_FIFTHS(EXPAND_FROM)[DTYPE_q6_k] = 2},
     .rows = &rows_body_avx2,
 };
 
