@@ -194,6 +194,13 @@ static void run_tiles(MatmulTileBody *run, MatmulTile tile, const MatmulTokens *
     }
 }
 
+// k of a panel at a time: with 16 rows as floats and a tile of tokens L1 holds 256 of them, but
+// pieces are whole pairs of blocks.
+static int64_t piece_of(DType dtype)
+{
+    return dtype_table[dtype].block_elements == 256 ? MATMUL_PIECE : MATMUL_PIECE / 2;
+}
+
 static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, float *expanded, float *out, int64_t stride)
 {
@@ -206,8 +213,9 @@ static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
         return;
     }
     MatmulExpand *expand = body->expand_chain[panel->dtype];
-    for (int64_t begin = 0; begin < panel->k; begin += MATMUL_PIECE) {
-        int64_t count = least(MATMUL_PIECE, panel->k - begin);
+    int64_t piece = piece_of(panel->dtype);
+    for (int64_t begin = 0; begin < panel->k; begin += piece) {
+        int64_t count = least(piece, panel->k - begin);
         const float *weights = (const float *)(const void *)panel->data + begin * MATMUL_ROWS;
         if (expand) {
             expand(panel, begin, count, expanded);
@@ -230,7 +238,7 @@ static void run_expanded_panel(const MatmulBody *body, const MatmulPanel *panel,
                                int64_t stride)
 {
     const DTypeInfo *block = &dtype_table[tokens->dtype];
-    int64_t piece = tokens->dtype == DTYPE_q8 ? MATMUL_PIECE : panel->k;
+    int64_t piece = tokens->dtype == DTYPE_q8 ? piece_of(panel->dtype) : panel->k;
     for (int64_t begin = 0; begin < panel->k; begin += piece) {
         int64_t count = least(piece, panel->k - begin);
         MatmulTile tile = {.dtype = panel->dtype,

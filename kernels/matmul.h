@@ -16,8 +16,8 @@
 enum { MATMUL_ROWS = 16 };
 // Tokens of a tile at most.
 enum { MATMUL_TOKENS = 8 };
-// k of a float panel that are expanded at a time: 32 KiB for 16 rows. A multiple of every pair of
-// blocks.
+// k of a panel that are expanded at a time, at most. A multiple of every pair of blocks, as half of
+// it is of pairs of blocks of 32.
 enum { MATMUL_PIECE = 512 };
 
 // 16 weight rows times the tokens of one tile.
@@ -53,8 +53,8 @@ typedef struct MatmulTokens {
 
 typedef void MatmulTileBody(const MatmulTile *tile);
 // Floats: k = begin … begin+count-1 as f32 [panel rows / 16][count][16]; begin is a multiple of
-// MATMUL_PIECE. Quants: in the form that `expanded` of the target reads, blocks of 32 in pieces as
-// floats, of 256 with begin = 0 and count = k.
+// a pair of blocks. Quants: in the form that `expanded` of the target reads, blocks of 32 in pieces
+// as floats, of 256 with begin = 0 and count = k.
 typedef void MatmulExpand(const MatmulPanel *panel, int64_t begin, int64_t count, void *out);
 
 typedef struct MatmulBody {
