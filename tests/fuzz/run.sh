@@ -3,8 +3,8 @@
 #
 # From the environment: SECONDS_EACH, SEED (another each time unless given), BUILD (programs that
 # make the first inputs), DATA. First inputs are gathered from the test data, the golden tests and
-# the compiler; what a fuzzer finds interesting stays in FOLDER/corpus/NAME for the next run. A crash
-# leaves its input in FOLDER/crashes and fails.
+# the compiler; what a fuzzer finds interesting stays in FOLDER/corpus/NAME for the next run. A
+# crash leaves its input in FOLDER/crashes and fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
