@@ -69,6 +69,7 @@ KERNEL_TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/kernels/test_*.c))
 RANDOM_GRAPHS = $(BUILD)/tests/diff/random_graphs
 TOKENIZER_CASES = $(BUILD)/tests/diff/tokenizer/cases
 TESTS = $(UNIT_TESTS) $(KERNEL_TESTS) $(RANDOM_GRAPHS) $(TOKENIZER_CASES)
+BENCH = $(BUILD)/tests/bench/kernels
 HARNESS = $(call objects,$(filter-out $(wildcard tests/*/test_*.c),\
                            $(wildcard tests/unit/*.c tests/kernels/*.c)))
 # Tests that start threads: those that include a part of the runtime which does.
@@ -112,6 +113,13 @@ diff: $(PROGRAMS) $(RANDOM_GRAPHS) $(TOKENIZER_CASES) ## whole models against th
 	@tests/run.sh diff
 e2e: $(PROGRAMS) ## the programs as a user starts them
 	@tests/run.sh e2e
+
+.PHONY: bench bench-peers
+bench: $(BENCH) $(PROGRAMS) ## kernels against the machine's limits (one thread), then synthetic models (ONLY=q4_0/T1, ONLY=model)
+	@$(BENCH)
+	@tests/bench/models.sh
+bench-peers: $(PROGRAMS) ## the synthetic models against llama-cpp-python (PYTHON) and llama-bench (PEERS), turn by turn
+	@tests/bench/models.sh peers
 
 .PHONY: mutate
 mutate: everything ## breaks each pass, rule and reference kernel in turn: some test must notice
@@ -242,6 +250,9 @@ $(TESTS): %: %.o $(HARNESS) $(TOOLS_COMMON) $(TOOLS_COMPILER) $(COMPILER_OBJECTS
 	$(link) $(CHECK_LIBS) $(LDLIBS)
 
 $(RANDOM_GRAPHS): $(filter-out $(RANDOM_GRAPHS).o,$(call objects,$(wildcard tests/diff/*.c)))
+
+$(BENCH): $(call objects,$(wildcard tests/bench/*.c)) $(HARNESS) $(RUNTIME_OBJECTS)
+	$(link) $(CHECK_LIBS) $(LDLIBS)
 
 $(FUZZERS): %: %.o $(COMPILER_OBJECTS)
 	$(link) -fsanitize=fuzzer $(LDLIBS)

@@ -110,7 +110,7 @@ typedef struct ModelFile {
 
 // Opens a path (GGUF, safetensors or llama2.c file, Hugging Face folder; a tokenizer.json, a
 // tokenizer.model or a folder with one, for its vocabulary alone) or
-// "shape:NAME[,type=TYPE][,layers=N]" into memory of the arena. NULL with a message when it cannot
+// "shape:NAME[,type=TYPE][,layers=N…]" into memory of the arena. NULL with a message when it cannot
 // be read. The mapping lives until model_file_close; a file that somebody cuts short meanwhile ends
 // the program with SIGBUS, as with every mapped file.
 ModelFile *model_file_open(const char *path, Arena *arena, Diag *diag);

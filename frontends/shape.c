@@ -5,6 +5,7 @@
 // exist is the script's knowledge, `tied` tells it whether the head is the embedding.
 #include "frontends/shape.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,9 +24,30 @@ static const ShapeRow shape_rows[] = {
     {"qwen2-0.5b", "qwen2", 24, 896, 14, 2, 4864, 151936, 32768, 1e-6f, 1e6f, true},
     {"stories15m", "llama", 6, 288, 6, 6, 768, 32000, 256, 1e-5f, 1e4f, true},
     {"llama-2-7b", "llama", 32, 4096, 32, 32, 11008, 32000, 4096, 1e-5f, 1e4f, false},
+    // Small ones, to be given other dimensions.
+    {"llama", "llama", 2, 256, 4, 2, 768, 32000, 2048, 1e-5f, 1e4f, false},
+    {"qwen2", "qwen2", 2, 256, 4, 2, 768, 151936, 2048, 1e-6f, 1e6f, true},
 };
 
-enum { SHAPE_ROWS = sizeof shape_rows / sizeof *shape_rows, LAYERS_MAX = 1024 };
+// Dimensions that a path can set; each from 1 to `most`.
+static const struct {
+    const char *name;
+    size_t offset;
+    uint32_t most;
+} dimensions[] = {
+    {"layers", offsetof(ShapeRow, layers), 1024},
+    {"embd", offsetof(ShapeRow, embedding), 1 << 16},
+    {"heads", offsetof(ShapeRow, heads), 1024},
+    {"kv_heads", offsetof(ShapeRow, kv_heads), 1024},
+    {"ff", offsetof(ShapeRow, feed_forward), 1 << 18},
+    {"vocab", offsetof(ShapeRow, vocabulary), 1 << 20},
+    {"ctx", offsetof(ShapeRow, context), 1 << 20},
+};
+
+enum {
+    SHAPE_ROWS = sizeof shape_rows / sizeof *shape_rows,
+    DIMENSIONS = sizeof dimensions / sizeof *dimensions
+};
 
 static const char prefix[] = "shape:";
 
@@ -85,28 +107,52 @@ static bool set_type(ModelFile *file, const ShapeRow *row, const char *name, Dia
     return true;
 }
 
-static bool set_layers(ShapeRow *row, const char *digits, Where where, Diag *diag)
+// "embd=512": 1 where it was set, 0 where it is no dimension, -1 with a message.
+static int set_dimension(ShapeRow *row, const char *option, Where where, Diag *diag)
 {
-    char *end;
-    bool number = *digits >= '0' && *digits <= '9';
-    unsigned long layers = strtoul(digits, &end, 10);
-    if (!number || *end || layers < 1 || layers > LAYERS_MAX)
-        return diag_fail(diag, where, "layers=%s: expected a number from 1 to %d", digits,
-                         LAYERS_MAX);
-    row->layers = (uint32_t)layers;
-    return true;
+    for (int i = 0; i < DIMENSIONS; i++) {
+        size_t length = strlen(dimensions[i].name);
+        if (strncmp(option, dimensions[i].name, length) != 0 || option[length] != '=')
+            continue;
+        const char *digits = option + length + 1;
+        char *end;
+        unsigned long number = strtoul(digits, &end, 10);
+        if (*digits < '0' || *digits > '9' || *end || number < 1 || number > dimensions[i].most) {
+            diag_fail(diag, where, "%s: expected a number from 1 to %u", option,
+                      dimensions[i].most);
+            return -1;
+        }
+        *(uint32_t *)(void *)((char *)row + dimensions[i].offset) = (uint32_t)number;
+        return 1;
+    }
+    return 0;
 }
 
-static bool apply_option(ModelFile *file, ShapeRow *row, Part part, Arena *arena, Diag *diag)
+static bool check_heads(const ShapeRow *row, Where where, Diag *diag)
+{
+    if (row->embedding % (2 * row->heads) == 0 && row->heads % row->kv_heads == 0)
+        return true;
+    return diag_fail(diag, where,
+                     "%u heads over %u kv heads do not share %u elements in even parts", row->heads,
+                     row->kv_heads, row->embedding);
+}
+
+// Sets *type to the type's name, which is checked once the dimensions are known.
+static bool apply_option(ModelFile *file, ShapeRow *row, Part part, const char **type, Arena *arena,
+                         Diag *diag)
 {
     Where where = {.file = file->path};
     const char *option = arena_copy_text(arena, part.begin, (size_t)part.length);
-    if (!strncmp(option, "type=", 5))
-        return set_type(file, row, option + 5, diag);
-    if (!strncmp(option, "layers=", 7))
-        return set_layers(row, option + 7, where, diag);
+    int set = set_dimension(row, option, where, diag);
+    if (set)
+        return set > 0;
+    if (!strncmp(option, "type=", 5)) {
+        *type = option + 5;
+        return true;
+    }
     return diag_fail(diag, where,
-                     "\"%s\" is not an option of a shape; known are type=TYPE and layers=N",
+                     "\"%s\" is not an option of a shape; known are type=TYPE and layers, embd, "
+                     "heads, kv_heads, ff, vocab, ctx=N",
                      option);
 }
 
@@ -140,9 +186,13 @@ ModelFile *shape_open(const char *path, Arena *arena, Diag *diag)
     file->weightless = true;
     file->weightless_type = DTYPE_f16;
     file->weightless_tied = row.tied;
+    const char *type = NULL;
     while (*rest)
-        if (!apply_option(file, &row, next_part(&rest), arena, diag))
+        if (!apply_option(file, &row, next_part(&rest), &type, arena, diag))
             return NULL;
+    if ((type && !set_type(file, &row, type, diag)) ||
+        !check_heads(&row, (Where){.file = file->path}, diag))
+        return NULL;
     file->name = row.name;
     file->architecture = row.architecture;
     add_metadata(file, &row, arena);

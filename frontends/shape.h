@@ -7,7 +7,8 @@
 
 // True if the path asks for a shape: "shape:…".
 bool shape_is(const char *path);
-// Opens "shape:NAME[,type=TYPE][,layers=N]"; NULL with a message that lists what there is.
+// Opens "shape:NAME[,type=TYPE][,layers=N…]"; layers, embd, heads, kv_heads, ff, vocab
+// and ctx can be set. NULL with a message that lists what there is.
 ModelFile *shape_open(const char *path, Arena *arena, Diag *diag);
 
 #endif

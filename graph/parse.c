@@ -111,7 +111,7 @@ static bool parse_region(Parser *parser, Region *region)
         if (strcmp(region_names[i], parser->scan.token.bytes) == 0)
             return true;
     }
-    return scan_fail(&parser->scan, mark, "no region '%s': expected w, kv, act or io",
+    return scan_fail(&parser->scan, mark, "no region '%s': expected w, kv, act, own or io",
                      parser->scan.token.bytes);
 }
 
@@ -182,8 +182,9 @@ static bool parse_state_type(Parser *parser, DType *dtype, int64_t *kv_heads, in
     ScanMark mark = scan_mark(scan);
     if (!parse_dtype(parser, dtype))
         return false;
-    if (*dtype != DTYPE_f32 && *dtype != DTYPE_f16)
-        return scan_fail(scan, mark, "a state is f32 or f16, not %s", dtype_table[*dtype].name);
+    if (!dtype_is_state(*dtype))
+        return scan_fail(scan, mark, "a state is " STATE_DTYPE_NAMES ", not %s",
+                         dtype_table[*dtype].name);
     if (!scan_expect(scan, '['))
         return false;
     mark = scan_mark(scan);
@@ -246,13 +247,13 @@ static bool parse_word_field(Parser *parser, const char *name)
         return false;
     if (strcmp(name, "level") == 0)
         return parse_level(parser, mark);
-    bool is_f32 = strcmp(scan->token.bytes, "f32") == 0;
     if (strcmp(name, "kv") == 0) {
-        module->options.kv = is_f32 ? DTYPE_f32 : DTYPE_f16;
-        return is_f32 || strcmp(scan->token.bytes, "f16") == 0 ||
-               scan_fail(scan, mark, "kv is f32 or f16, not '%s'", scan->token.bytes);
+        module->options.kv = dtype_from_name(scan->token.bytes);
+        return dtype_is_state(module->options.kv) ||
+               scan_fail(scan, mark, "kv is " STATE_DTYPE_NAMES ", not '%s'", scan->token.bytes);
     }
     if (strcmp(name, "act") == 0) {
+        bool is_f32 = strcmp(scan->token.bytes, "f32") == 0;
         module->options.act_auto = !is_f32;
         return is_f32 || strcmp(scan->token.bytes, "auto") == 0 ||
                scan_fail(scan, mark, "act is auto or f32, not '%s'", scan->token.bytes);

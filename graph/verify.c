@@ -109,11 +109,11 @@ static bool check_state(Verifier *verifier, const State *state)
     if (!layout_holds(state->layout, state->dtype))
         return verify_fail(verifier, NULL, "state %s: layout %s does not hold %s", state->name,
                            layout_table[state->layout].name, dtype_table[state->dtype].name);
-    if (state->layout == LAYOUT_k32 && verifier->module->options.page_tokens % 32)
+    if (state->layout != LAYOUT_plain && verifier->module->options.page_tokens % 32)
         return verify_fail(verifier, NULL,
-                           "state %s: layout k32 needs pages of a multiple of 32 "
-                           "tokens, not %lld",
-                           state->name, (long long)verifier->module->options.page_tokens);
+                           "state %s: layout %s needs pages of a multiple of 32 tokens, not %lld",
+                           state->name, layout_table[state->layout].name,
+                           (long long)verifier->module->options.page_tokens);
     return true;
 }
 

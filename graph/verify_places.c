@@ -2,9 +2,10 @@
 //
 // A result in act lives from its producer's epoch to that of its last reader, both inclusive: steps
 // of one epoch may run at the same time. Two that live in one epoch share no byte, unless they are
-// links of one chain of aliases. A value is taken over only by the last node that reads it, and by
-// one of that node's results, so chains do not branch and values of one chain never hold different
-// data at once.
+// links of one chain of aliases. Those in own lie in the same arena, each thread's copy of it:
+// they are of a graph of one token and of nodes that write nothing else. A value is taken over only
+// by the last node that reads it, and by one of that node's results, so chains do not branch and
+// values of one chain never hold different data at once.
 #include <stdlib.h>
 
 #include "graph/verify.h"
@@ -71,9 +72,10 @@ static bool check_state_places(Verifier *verifier)
     for (int32_t i = 0; i < module->states.count; i++) {
         const State *state = module->states.items[i];
         spans[i] = (Span){state->name, state->place};
-        if (!check_bytes(verifier, state->name, state->place,
-                         layout_bytes(state->dtype, state->layout, module->options.page_tokens,
-                                      (int64_t)state->kv_heads * state->head_dim)))
+        if (!check_bytes(
+                verifier, state->name, state->place,
+                layout_bytes(state->dtype, state->layout, module->options.page_tokens,
+                             state_columns(state->dtype, state->kv_heads, state->head_dim))))
             return false;
     }
     return check_spans(verifier, spans, module->states.count, REGION_KV, module->page_bytes);
@@ -103,6 +105,14 @@ static bool is_bounded(const Shape *shape)
     return true;
 }
 
+static bool may_be_own(const Node *node)
+{
+    for (int32_t i = 0; i < node->result_count; i++)
+        if (node->results[i]->place.region != REGION_OWN)
+            return false;
+    return node->graph->bound_t == 1 && !op_table[node->op].written;
+}
+
 static bool check_result_place(Verifier *verifier, const Node *node, const Value *value)
 {
     Place place = value->place;
@@ -111,14 +121,18 @@ static bool check_result_place(Verifier *verifier, const Node *node, const Value
         return verify_fail(verifier, node,
                            "the size of %%%d depends on B or P, which have no bound",
                            value->number);
-    if (place.region != REGION_ACT && place.region != REGION_IO)
-        return verify_fail(verifier, node, "%%%d has no place in act or io", value->number);
+    if (!region_in_arena(place.region) && place.region != REGION_IO)
+        return verify_fail(verifier, node, "%%%d has no place in act, own or io", value->number);
+    if (place.region == REGION_OWN && !may_be_own(node))
+        return verify_fail(verifier, node,
+                           "%%%d lies in own: expected one token at most and nothing else written",
+                           value->number);
     if (place.bytes < bytes_needed(graph, value))
         return verify_fail(verifier, node, "%%%d has a place of 0x%llx bytes, needs 0x%llx",
                            value->number, (long long)place.bytes,
                            (long long)bytes_needed(graph, value));
-    if (place.region == REGION_ACT && (place.offset < 0 || place.offset % PLACE_ALIGNMENT ||
-                                       place.offset + place.bytes > graph->act_bytes))
+    if (region_in_arena(place.region) && (place.offset < 0 || place.offset % PLACE_ALIGNMENT ||
+                                          place.offset + place.bytes > graph->act_bytes))
         return verify_fail(verifier, node,
                            "%%%d: expected a place aligned to %d within 0x%llx bytes",
                            value->number, PLACE_ALIGNMENT, (long long)graph->act_bytes);
@@ -148,7 +162,7 @@ static bool check_alias(Verifier *verifier, const Node *node, const Value *value
         return verify_fail(verifier, node,
                            "%%%d takes the place of %%%d, which must be an operand that dies here",
                            value->number, shared->number);
-    if (value->place.region != REGION_ACT || shared->place.region != REGION_ACT ||
+    if (!region_in_arena(value->place.region) || shared->place.region != value->place.region ||
         value->place.offset != shared->place.offset || value->place.bytes > shared->place.bytes)
         return verify_fail(verifier, node, "%%%d takes the place of %%%d but lies elsewhere",
                            value->number, shared->number);
@@ -215,7 +229,7 @@ static bool check_results(Verifier *verifier, Lifetimes *lifetimes, const Node *
         if (!check_result_place(verifier, node, value) ||
             (value->alias_of && !check_alias(verifier, node, value)))
             return false;
-        if (value->place.region == REGION_ACT && !check_free(verifier, lifetimes, node, value))
+        if (region_in_arena(value->place.region) && !check_free(verifier, lifetimes, node, value))
             return false;
     }
     return true;

@@ -13,7 +13,10 @@ typedef struct Attention {
     const KernelOperand *query, *keys, *values;
     const int32_t *positions, *sequences, *table;
     int64_t head_size, group, kv_head; // group: query heads that share a kv head
+    int64_t width;                     // head_size in whole blocks of q8_0
     float *queries;                    // [row tile][head_size][ATTENTION_ROWS]
+    int16_t *quants;                   // in their place [row][width], with
+    float *quant_scales;               // one for each row
     float *output, *maximum, *sum;     // by row
     float *scores, *partial;
 } Attention;
@@ -35,9 +38,9 @@ int64_t attention_tiles(const KernelCall *call)
 
 int64_t attention_scratch(const KernelCall *call)
 {
-    int64_t d = head_size_of(call);
+    int64_t d = head_size_of(call), width = state_columns(DTYPE_q8_0, 1, d);
     int64_t rows = call->attributes->attention.heads / kv_heads_of(call) * GROUP_TOKENS;
-    int64_t floats = 2 * rows * d + 2 * rows + ATTENTION_ROWS * (ATTENTION_BLOCK + d);
+    int64_t floats = rows * (width + d + 3) + ATTENTION_ROWS * (ATTENTION_BLOCK + width);
     return floats * (int64_t)sizeof(float);
 }
 
@@ -46,8 +49,9 @@ static Attention attention_begin(const AttentionBody *body, const KernelCall *ca
     const KernelOperand *operands = call->operands;
     int64_t d = head_size_of(call);
     int64_t group = call->attributes->attention.heads / kv_heads_of(call);
-    int64_t rows = group * GROUP_TOKENS;
-    float *queries = scratch + ATTENTION_ROWS * ATTENTION_BLOCK, *output = queries + rows * d;
+    int64_t rows = group * GROUP_TOKENS, width = state_columns(DTYPE_q8_0, 1, d);
+    float *partial = scratch + ATTENTION_ROWS * ATTENTION_BLOCK;
+    float *queries = partial + ATTENTION_ROWS * width, *output = queries + rows * width;
     return (Attention){
         .body = body,
         .call = call,
@@ -59,12 +63,15 @@ static Attention attention_begin(const AttentionBody *body, const KernelCall *ca
         .table = operands[3].data,
         .head_size = d,
         .group = group,
+        .width = width,
         .scores = scratch,
+        .partial = partial,
         .queries = queries,
+        .quants = (int16_t *)queries,
         .output = output,
         .maximum = output + rows * d,
         .sum = output + rows * d + rows,
-        .partial = output + rows * d + 2 * rows,
+        .quant_scales = output + rows * d + 2 * rows,
     };
 }
 
@@ -86,22 +93,42 @@ static int32_t clamp_to_block(int32_t position, int32_t block_begin)
     return inside < 0 ? 0 : inside > ATTENTION_BLOCK ? ATTENTION_BLOCK : inside;
 }
 
-// The run's queries times the scale, each tile transposed.
+static void load_query(const Attention *attention, const float *from, float scale, int64_t row)
+{
+    int64_t d = attention->head_size;
+    float *to = attention->queries + row / ATTENTION_ROWS * ATTENTION_ROWS * d;
+    for (int64_t i = 0; i < d; i++)
+        to[i * ATTENTION_ROWS + row % ATTENTION_ROWS] = from[i] * scale;
+}
+
+static void quantise_query(const Attention *attention, const float *from, float scale, int64_t row)
+{
+    float *scaled = attention->partial;
+    for (int64_t i = 0; i < attention->width; i++)
+        scaled[i] = i < attention->head_size ? from[i] * scale : 0;
+    attention->quant_scales[row] = attention->body->quantise(
+        scaled, attention->width, attention->quants + row * attention->width);
+}
+
+// The run's queries times the scale: each tile transposed, or quantised row by row. Zero rows fill
+// the last tile.
 static void load_queries(const Attention *attention, int64_t first, int64_t rows)
 {
     float scale = attention->call->attributes->attention.scale;
     float softcap = attention->call->attributes->attention.softcap;
     scale = softcap > 0 ? scale / softcap : scale;
+    bool quantised = attention->keys->dtype == DTYPE_q8_0;
     int64_t d = attention->head_size, group = attention->group;
-    int64_t last_tile = (rows - 1) / ATTENTION_ROWS;
-    memset(attention->queries + last_tile * ATTENTION_ROWS * d, 0,
-           (size_t)(ATTENTION_ROWS * d) * sizeof(float));
+    int64_t last_tile = (rows - 1) / ATTENTION_ROWS * ATTENTION_ROWS;
+    if (quantised)
+        memset(attention->quants + last_tile * attention->width, 0,
+               (size_t)(ATTENTION_ROWS * attention->width) * sizeof(int16_t));
+    else
+        memset(attention->queries + last_tile * d, 0, (size_t)(ATTENTION_ROWS * d) * sizeof(float));
     for (int64_t row = 0; row < rows; row++) {
         const float *from = operand_row(attention->query, first + row / group) +
                             (attention->kv_head * group + row % group) * d;
-        float *to = attention->queries + row / ATTENTION_ROWS * ATTENTION_ROWS * d;
-        for (int64_t i = 0; i < d; i++)
-            to[i * ATTENTION_ROWS + row % ATTENTION_ROWS] = from[i] * scale;
+        (quantised ? quantise_query : load_query)(attention, from, scale, row);
         attention->sum[row] = 0;
     }
 }
@@ -114,15 +141,27 @@ static bool group_is_seen(const AttentionTile *tile, int32_t begin)
     return false;
 }
 
-static const char *state_group(const Attention *attention, const KernelOperand *state,
-                               int32_t sequence, int32_t position)
+static const char *group_at(const Attention *attention, const KernelOperand *state,
+                            int32_t sequence, int32_t position)
 {
-    const KernelPages *pages = &attention->call->pages;
-    int64_t step,
-        element = state_element(state->layout, pages, attention->kv_head,
-                                position % pages->page_tokens, attention->head_size, &step);
-    return state_page(state, pages, attention->table, sequence, position) +
-           dtype_row_bytes(state->dtype, element);
+    return state_group(state, &attention->call->pages, attention->table, sequence, position,
+                       attention->kv_head, attention->head_size);
+}
+
+// The order in which a tile is read: groups of keys, then of values, then what follows it, or again
+// the first group if nothing does (asking for an address that does not exist is slow).
+static void chain_groups(AttentionTile *tile, const char *after)
+{
+    for (int32_t i = 0; !after; i++)
+        after = tile->keys[i];
+    for (int32_t i = ATTENTION_GROUPS - 1; i >= 0; i--) {
+        tile->next[ATTENTION_GROUPS + i] = after;
+        after = tile->values[i] ? tile->values[i] : after;
+    }
+    for (int32_t i = ATTENTION_GROUPS - 1; i >= 0; i--) {
+        tile->next[i] = after;
+        after = tile->keys[i] ? tile->keys[i] : after;
+    }
 }
 
 // One tile of rows over one block. Returns false if no row sees any of it.
@@ -142,12 +181,14 @@ static bool tile_prepare(const Attention *attention, int64_t first, int64_t firs
         bool group_seen = group_is_seen(tile, at);
         tile->keys[i] = tile->values[i] = NULL;
         if (group_seen) {
-            tile->keys[i] = state_group(attention, attention->keys, sequence, block_begin + at);
-            tile->values[i] = state_group(attention, attention->values, sequence, block_begin + at);
+            tile->keys[i] = group_at(attention, attention->keys, sequence, block_begin + at);
+            tile->values[i] = group_at(attention, attention->values, sequence, block_begin + at);
         }
         seen |= group_seen;
     }
     tile->queries = attention->queries + first_row * d;
+    tile->quants = attention->quants + first_row * attention->width;
+    tile->quant_scales = attention->quant_scales + first_row;
     tile->maximum = attention->maximum + first_row;
     tile->sum = attention->sum + first_row;
     tile->output = attention->output + first_row * d;
@@ -168,6 +209,16 @@ static void write_token(const Attention *attention, int64_t token, int64_t first
         activation_write(attention->body->rows, result, token, column, output, group * d);
 }
 
+// The first keys of a block, NULL if none are seen or their page is gone.
+static const char *block_begins(const Attention *attention, int64_t first, int32_t begin,
+                                int32_t end)
+{
+    int32_t sequence = attention->sequences[first];
+    if (begin >= end || page_of(&attention->call->pages, attention->table, sequence, begin) < 0)
+        return NULL;
+    return group_at(attention, attention->keys, sequence, begin);
+}
+
 // Tokens first … last-1, all of one sequence.
 static void attend_run(const Attention *attention, int64_t first, int64_t last)
 {
@@ -181,17 +232,22 @@ static void attend_run(const Attention *attention, int64_t first, int64_t last)
     }
     AttentionTile tile = {
         .head_size = attention->head_size,
-        .keys_f16 = attention->keys->dtype == DTYPE_f16,
-        .values_f16 = attention->values->dtype == DTYPE_f16,
+        .width = attention->width,
+        .keys_type = attention->keys->dtype,
+        .values_type = attention->values->dtype,
         .softcap = attention->call->attributes->attention.softcap,
         .scores = attention->scores,
         .partial = attention->partial,
     };
     int32_t begin = all.begin / ATTENTION_BLOCK * ATTENTION_BLOCK;
-    for (; begin < all.end; begin += ATTENTION_BLOCK)
+    for (; begin < all.end; begin += ATTENTION_BLOCK) {
+        const char *after = block_begins(attention, first, begin + ATTENTION_BLOCK, all.end);
         for (int64_t row = 0; row < rows; row += ATTENTION_ROWS)
-            if (tile_prepare(attention, first, row, rows, begin, &tile))
+            if (tile_prepare(attention, first, row, rows, begin, &tile)) {
+                chain_groups(&tile, row + ATTENTION_ROWS < rows ? NULL : after);
                 attention->body->block(&tile);
+            }
+    }
     for (int64_t token = first; token < last; token++)
         write_token(attention, token, (token - first) * attention->group);
 }

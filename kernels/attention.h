@@ -4,6 +4,10 @@
 // attention_ref.c in scalars, attention_simd.h in 16 lanes. The arithmetic is in README.md under
 // ORDER_kv256.
 //
+// States of q8_0 are met in integers: queries and weights become int16, whose products with quants
+// are summed exactly. Rejected: chains of fma over dequantised elements, which are no faster than
+// f16 where 8 rows share a key; queries in 8 bits, which lose as much as the keys do.
+//
 // Bits do not depend on how rows are gathered into tiles: each row's partial begins afresh in each
 // block, and a key that a row does not see takes no part in its arithmetic (its page may hold NaN,
 // or not exist).
@@ -20,17 +24,23 @@ typedef struct AttentionTile {
     int32_t rows;
     // Positions within the block that a row sees: begin … end-1, none if begin >= end.
     int32_t begin[ATTENTION_ROWS], end[ATTENTION_ROWS];
-    int64_t head_size;
-    bool keys_f16, values_f16; // else f32
+    int64_t head_size, width; // width: in whole blocks of STATE_BLOCK
+    DType keys_type, values_type;
     float softcap; // scores are softcap * tanh(score), their scale divided by it; 0: as they are
     // Of each 32 positions; NULL where no row sees any of them. [head_size][32] and
-    // [32][head_size].
+    // [32][head_size], or blocks of q8_0 (pages.h).
     const char *keys[ATTENTION_GROUPS], *values[ATTENTION_GROUPS];
     // [head_size][ATTENTION_ROWS], already multiplied by the scale; rows beyond the last are 0.
     const float *queries;
+    // Keys of q8_0 have these instead: [ATTENTION_ROWS][blocks * STATE_BLOCK], each row with its
+    // scale.
+    const int16_t *quants;
+    const float *quant_scales;
     // Running result of each row over the blocks so far; sum 0: there was none yet.
     float *maximum, *sum, *output; // output: [rows][head_size]
-    // For the body: [ATTENTION_ROWS][ATTENTION_BLOCK] and [ATTENTION_ROWS][head_size].
+    // What will be read after each group of keys, then of values: where it begins.
+    const char *next[2 * ATTENTION_GROUPS];
+    // For the body: [ATTENTION_ROWS][ATTENTION_BLOCK] and [ATTENTION_ROWS][width].
     float *scores, *partial;
 } AttentionTile;
 
@@ -39,6 +49,8 @@ typedef struct AttentionBody {
     void (*block)(const AttentionTile *tile);
     // out = output / sum, in place or not.
     void (*finish)(const float *output, float sum, float *out, int64_t count);
+    // x, whole blocks of 32, as integers of -32767 … 32767 times the scale that it returns.
+    float (*quantise)(const float *x, int64_t count, int16_t *out);
     const RowsBody *rows;
 } AttentionBody;
 

@@ -4,8 +4,8 @@
 #include "kernels/math_avx2.h"
 
 #define TARGET(name) name##_avx2
-#define TILE_ROWS 4
-#define TILE_LANES 1
+#define PASS_ROWS 4
+#define PASS_VECTORS 8
 #include "kernels/attention_simd.h"
 
 #endif

@@ -4,8 +4,8 @@
 #include "kernels/math_avx512.h"
 
 #define TARGET(name) name##_avx512
-#define TILE_ROWS 8
-#define TILE_LANES 2
+#define PASS_ROWS 8
+#define PASS_VECTORS 16
 #include "kernels/attention_simd.h"
 
 #endif

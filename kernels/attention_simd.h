@@ -1,177 +1,42 @@
-// An attention tile in 16 lanes, included once by attention_avx2.c and attention_avx512.c after the
-// lanes of their target, with TILE_ROWS and TILE_LANES: how many rows by how many times 16 keys (or
-// dimensions) of accumulators fit the registers.
-//
-// Scores: lanes are keys, one chain over dimensions. Outputs: lanes are dimensions, one chain over
-// keys; rows whose visible ranges differ run together over the keys that all of them see and alone
-// over the rest, through memory, which is exact. Rows are taken 8, 4, 2 or 1 at a time.
-#include "kernels/attention.h"
-#include "kernels/lanes.h"
+// An attention tile in lanes, included once by attention_avx2.c and attention_avx512.c after the
+// lanes of their target and the size of a pass (attention_passes.h): scores become weights,
+// partials are merged. Rows whose visible ranges differ run together over the keys that all of them
+// see and alone over the rest, through memory, which is exact.
+#include "kernels/attention_passes.h"
 
-#define INLINE static inline __attribute__((always_inline))
-// Enough for the streams of keys and values to stay ahead of one core's arithmetic.
-enum { PREFETCH_BYTES = 4096 };
-
-INLINE Lanes load_state(const char *group, int64_t element, bool f16)
+static float quantise(const float *x, int64_t count, int16_t *out)
 {
-    if (f16)
-        return lanes_load_f16((const uint16_t *)group + element);
-    return lanes_load((const float *)group + element);
+    Lanes most = lanes_set(0);
+    for (int64_t i = 0; i < count; i += 16)
+        most = lanes_max_magnitude(most, lanes_load(x + i));
+    QuantiseFactors factors = quantise_factors_16(lanes_most_bits(most));
+    if (factors.inverse == 0)
+        memset(out, 0, (size_t)count * sizeof *out);
+    else
+        for (int64_t i = 0; i < count; i += 16)
+            lanes_store_int16(out + i, lanes_mul(lanes_load(x + i), lanes_set(factors.inverse)));
+    return factors.scale;
 }
 
-INLINE Lanes load_state_some(const char *group, int64_t element, bool f16, int64_t count)
+// A row's weights times the scales of the values in one block of dimensions, as integers; 0 for
+// keys that it does not see.
+static float quantise_weights(const AttentionTile *tile, int32_t row, int64_t block, int16_t *out)
 {
-    if (count >= 16)
-        return load_state(group, element, f16);
-    if (f16)
-        return lanes_load_f16_some((const uint16_t *)group + element, count);
-    return lanes_load_some((const float *)group + element, count);
-}
-
-INLINE void prefetch(const char *group, int64_t element, bool f16)
-{
-    int64_t bytes = element * (f16 ? 2 : 4) + PREFETCH_BYTES;
-    _mm_prefetch((const char *)((uintptr_t)group + (uintptr_t)bytes), _MM_HINT_T0);
-}
-
-// Scores of `rows` rows against 32 keys. `queries` and `scores` begin at the first of the rows.
-INLINE void score_rows(int rows, bool f16, const float *queries, const char *keys,
-                       int64_t head_size, float *scores)
-{
-    for (int64_t at = 0; at < KEY_GROUP; at += 16 * TILE_LANES) {
-        Lanes sums[TILE_ROWS][TILE_LANES];
-#pragma GCC unroll 8
-        for (int row = 0; row < rows; row++)
-#pragma GCC unroll 2
-            for (int part = 0; part < TILE_LANES; part++)
-                sums[row][part] = lanes_set(0);
-        for (int64_t i = 0; i < head_size; i++) {
-            Lanes key[TILE_LANES];
-            prefetch(keys, i * KEY_GROUP + at, f16);
-#pragma GCC unroll 2
-            for (int part = 0; part < TILE_LANES; part++)
-                key[part] = load_state(keys, i * KEY_GROUP + at + 16 * part, f16);
-#pragma GCC unroll 8
-            for (int row = 0; row < rows; row++) {
-                Lanes query = lanes_set(queries[i * ATTENTION_ROWS + row]);
-#pragma GCC unroll 2
-                for (int part = 0; part < TILE_LANES; part++)
-                    sums[row][part] = lanes_fma(query, key[part], sums[row][part]);
-            }
+    const float *scores = tile->scores + row * ATTENTION_BLOCK;
+    float weights[ATTENTION_BLOCK];
+    int32_t begin = tile->begin[row], end = tile->end[row];
+    for (int32_t at = 0; at < ATTENTION_BLOCK; at += 16) {
+        Lanes product = lanes_set(0);
+        if (at < end && at + 16 > begin) {
+            const char *scales = tile->values[at / KEY_GROUP] + block * STATE_BLOCK_BYTES;
+            product = lanes_mul(lanes_load(scores + at),
+                                lanes_load_f16((const uint16_t *)scales + at % KEY_GROUP));
+            if (at < begin || at + 16 > end)
+                product = lanes_select_range(product, begin - at, end - at, lanes_set(0));
         }
-#pragma GCC unroll 8
-        for (int row = 0; row < rows; row++)
-#pragma GCC unroll 2
-            for (int part = 0; part < TILE_LANES; part++)
-                lanes_store(scores + row * ATTENTION_BLOCK + at + 16 * part, sums[row][part]);
+        lanes_store(weights + at, product);
     }
-}
-
-INLINE void weigh_chunk(int rows, int parts, bool f16, const AttentionTile *tile, int32_t first_row,
-                        int32_t begin, int32_t end, int64_t column, int64_t count)
-{
-    int64_t d = tile->head_size;
-    const float *weights = tile->scores + first_row * ATTENTION_BLOCK;
-    float *out = tile->partial + first_row * d + column;
-    Lanes sums[TILE_ROWS][TILE_LANES];
-#pragma GCC unroll 8
-    for (int row = 0; row < rows; row++)
-#pragma GCC unroll 2
-        for (int part = 0; part < parts; part++)
-            sums[row][part] = count >= 16 ? lanes_load(out + row * d + 16 * part)
-                                          : lanes_load_some(out + row * d, count);
-    for (int32_t key = begin; key < end;) {
-        const char *values = tile->values[key / KEY_GROUP];
-        int32_t group_end = (key / KEY_GROUP + 1) * KEY_GROUP;
-        group_end = group_end < end ? group_end : end;
-        for (; key < group_end; key++) {
-            int64_t element = key % KEY_GROUP * d + column;
-            Lanes value[TILE_LANES];
-            prefetch(values, element, f16);
-#pragma GCC unroll 2
-            for (int part = 0; part < parts; part++)
-                value[part] = load_state_some(values, element + 16 * part, f16, count);
-#pragma GCC unroll 8
-            for (int row = 0; row < rows; row++) {
-                Lanes weight = lanes_set(weights[row * ATTENTION_BLOCK + key]);
-#pragma GCC unroll 2
-                for (int part = 0; part < parts; part++)
-                    sums[row][part] = lanes_fma(weight, value[part], sums[row][part]);
-            }
-        }
-    }
-#pragma GCC unroll 8
-    for (int row = 0; row < rows; row++)
-#pragma GCC unroll 2
-        for (int part = 0; part < parts; part++) {
-            if (count >= 16)
-                lanes_store(out + row * d + 16 * part, sums[row][part]);
-            else
-                lanes_store_some(out + row * d, sums[row][part], count);
-        }
-}
-
-// Adds weight * value of keys begin … end-1, which all of the rows see, to their partials.
-INLINE void weigh_rows(int rows, bool f16, const AttentionTile *tile, int32_t first_row,
-                       int32_t begin, int32_t end)
-{
-    int64_t column = 0, d = tile->head_size;
-    for (; column + 16 * TILE_LANES <= d; column += 16 * TILE_LANES)
-        weigh_chunk(rows, TILE_LANES, f16, tile, first_row, begin, end, column, 16);
-    for (; column + 16 <= d; column += 16)
-        weigh_chunk(rows, 1, f16, tile, first_row, begin, end, column, 16);
-    if (column < d)
-        weigh_chunk(rows, 1, f16, tile, first_row, begin, end, column, d - column);
-}
-
-typedef void ScoreRows(const float *queries, const char *keys, int64_t head_size, float *scores);
-typedef void WeighRows(const AttentionTile *tile, int32_t first_row, int32_t begin, int32_t end);
-
-#define PASS(rows, type, f16)                                                                      \
-    static void score_##type##_##rows(const float *queries, const char *keys, int64_t head_size,   \
-                                      float *scores)                                               \
-    {                                                                                              \
-        score_rows(rows, f16, queries, keys, head_size, scores);                                   \
-    }                                                                                              \
-    static void weigh_##type##_##rows(const AttentionTile *tile, int32_t first_row, int32_t begin, \
-                                      int32_t end)                                                 \
-    {                                                                                              \
-        weigh_rows(rows, f16, tile, first_row, begin, end);                                        \
-    }
-PASS(1, f32, false)
-PASS(2, f32, false)
-PASS(4, f32, false)
-PASS(1, f16, true)
-PASS(2, f16, true)
-PASS(4, f16, true)
-#if TILE_ROWS == 8
-PASS(8, f32, false)
-PASS(8, f16, true)
-#else
-#define score_f32_8 NULL
-#define score_f16_8 NULL
-#define weigh_f32_8 NULL
-#define weigh_f16_8 NULL
-#endif
-
-// By type (f32, f16) and logarithm of the rows in a pass.
-static ScoreRows *const score_passes[2][4] = {
-    {score_f32_1, score_f32_2, score_f32_4, score_f32_8},
-    {score_f16_1, score_f16_2, score_f16_4, score_f16_8},
-};
-static WeighRows *const weigh_passes[2][4] = {
-    {weigh_f32_1, weigh_f32_2, weigh_f32_4, weigh_f32_8},
-    {weigh_f16_1, weigh_f16_2, weigh_f16_4, weigh_f16_8},
-};
-
-// The smallest pass that takes all of `rows`, or the largest there is. Its rows beyond the last
-// compute with zero queries; nobody looks at them.
-static int pass_for(int32_t rows)
-{
-    int pass = 0;
-    while (1 << pass < rows && 1 << pass < TILE_ROWS)
-        pass++;
-    return pass;
+    return quantise(weights, ATTENTION_BLOCK, out);
 }
 
 static void cap_scores(const AttentionTile *tile, int32_t row)
@@ -182,6 +47,14 @@ static void cap_scores(const AttentionTile *tile, int32_t row)
                     lanes_mul(lanes_set(tile->softcap), lanes_tanh(lanes_load(scores + at))));
 }
 
+// Lanes begin … end-1 of 16 that start at `at`, `other` elsewhere; most of the time it is all.
+INLINE Lanes select_seen(Lanes a, int32_t at, int32_t begin, int32_t end, float other)
+{
+    if (at >= begin && at + 16 <= end)
+        return a;
+    return lanes_select_range(a, begin - at, end - at, lanes_set(other));
+}
+
 // Scores to weights exp(score - maximum), in the lanes of the row's visible keys; returns their
 // sum.
 static float weigh_scores(const AttentionTile *tile, int32_t row, float *maximum)
@@ -189,51 +62,78 @@ static float weigh_scores(const AttentionTile *tile, int32_t row, float *maximum
     float *scores = tile->scores + row * ATTENTION_BLOCK;
     int32_t begin = tile->begin[row], end = tile->end[row], first = begin / 16 * 16;
     Lanes most = lanes_set(-INFINITY), sums = lanes_set(0);
-    for (int32_t at = first; at < end; at += 16) {
-        Lanes seen =
-            lanes_select_range(lanes_load(scores + at), begin - at, end - at, lanes_set(-INFINITY));
-        most = lanes_max(seen, most);
-    }
+    for (int32_t at = first; at < end; at += 16)
+        most = lanes_max(select_seen(lanes_load(scores + at), at, begin, end, -INFINITY), most);
     *maximum = lanes_most(most);
     for (int32_t at = first; at < end; at += 16) {
         Lanes weights = lanes_exp(lanes_sub(lanes_load(scores + at), lanes_set(*maximum)));
-        weights = lanes_select_range(weights, begin - at, end - at, lanes_set(0));
+        weights = select_seen(weights, at, begin, end, 0);
         sums = lanes_add(sums, weights);
         lanes_store(scores + at, weights);
     }
     return lanes_sum(sums);
 }
 
-// The rows of one pass: together over the keys that all see, alone before and after.
-static void weigh_values(const AttentionTile *tile, int32_t first_row, int pass)
+// Rows first_row … last_row-1 over keys begin … end-1, which all of them see.
+static void weigh_seen(const AttentionTile *tile, int32_t first_row, int32_t last_row,
+                       int32_t begin, int32_t end)
 {
-    WeighRows *const *passes = weigh_passes[tile->values_f16];
-    int32_t last_row = first_row + (1 << pass);
-    last_row = last_row < tile->rows ? last_row : tile->rows;
+    WeighRows *const *passes = weigh_passes[tile->values_type];
+    for (int32_t stop; begin < end; begin = stop) {
+        stop = (begin / KEY_GROUP + 1) * KEY_GROUP;
+        stop = stop < end ? stop : end;
+        for (int32_t row = first_row; row < last_row; row += PASS_ROWS)
+            passes[pass_for(last_row - row)](tile, row, begin, stop);
+    }
+}
+
+// The rows together over the keys that all see, alone before and after.
+static void weigh_values(const AttentionTile *tile)
+{
     int32_t begin = 0, end = ATTENTION_BLOCK;
-    for (int32_t row = first_row; row < last_row; row++) {
+    memset(tile->partial, 0, (size_t)(ATTENTION_ROWS * tile->width) * sizeof(float));
+    for (int32_t row = 0; row < tile->rows; row++) {
         begin = tile->begin[row] > begin ? tile->begin[row] : begin;
         end = tile->end[row] < end ? tile->end[row] : end;
     }
     if (begin >= end)
         begin = end = ATTENTION_BLOCK;
-    for (int32_t row = first_row; row < last_row; row++) {
-        int32_t row_end = tile->end[row] < begin ? tile->end[row] : begin;
-        if (tile->begin[row] < row_end)
-            passes[0](tile, row, tile->begin[row], row_end);
+    for (int32_t row = 0; row < tile->rows; row++)
+        weigh_seen(tile, row, row + 1, tile->begin[row],
+                   tile->end[row] < begin ? tile->end[row] : begin);
+    weigh_seen(tile, 0, tile->rows, begin, end);
+    for (int32_t row = 0; row < tile->rows; row++)
+        weigh_seen(tile, row, row + 1, end, tile->end[row]);
+}
+
+// The same of q8_0: all rows over all keys, since weights of unseen ones are 0.
+static void weigh_quant_values(const AttentionTile *tile)
+{
+    int16_t weights[ATTENTION_ROWS][ATTENTION_BLOCK];
+    float scales[ATTENTION_ROWS] = {0};
+    memset(weights + tile->rows, 0, (size_t)(ATTENTION_ROWS - tile->rows) * sizeof *weights);
+    for (int64_t block = 0; block * STATE_BLOCK < tile->head_size; block++) {
+        for (int32_t row = 0; row < tile->rows; row++)
+            scales[row] = quantise_weights(tile, row, block, weights[row]);
+        for (int32_t row = 0; row < tile->rows; row += PASS_ROWS)
+            weigh_quant_passes[pass_for(tile->rows - row)](tile, row, block, weights[row],
+                                                           scales + row);
     }
-    if (begin < end)
-        passes[pass](tile, first_row, begin, end);
-    for (int32_t row = first_row; row < last_row; row++)
-        if (end < tile->end[row])
-            passes[0](tile, row, end, tile->end[row]);
+}
+
+// Where quantise_weights begins: scales of all values, which lie apart.
+static void prefetch_scales(const AttentionTile *tile)
+{
+    for (int32_t i = 0; i < ATTENTION_GROUPS; i++)
+        for (int64_t at = 0; tile->values[i] && at < tile->width; at += STATE_BLOCK)
+            _mm_prefetch(tile->values[i] + at / STATE_BLOCK * STATE_BLOCK_BYTES, _MM_HINT_T0);
 }
 
 static void merge_row(const AttentionTile *tile, int32_t row, float maximum, float sum)
 {
     int64_t d = tile->head_size;
     float *output = tile->output + row * d;
-    const float *partial = tile->partial + row * d;
+    const float *partial = tile->partial + row * tile->width;
     if (tile->sum[row] == 0) {
         memcpy(output, partial, (size_t)d * sizeof *output);
         tile->sum[row] = sum;
@@ -253,27 +153,19 @@ static void merge_row(const AttentionTile *tile, int32_t row, float maximum, flo
 static void block(const AttentionTile *tile)
 {
     float maximum[ATTENTION_ROWS], sum[ATTENTION_ROWS];
-    for (int32_t row = 0; row < tile->rows;) {
-        int pass = pass_for(tile->rows - row);
-        for (int32_t i = 0; i < ATTENTION_GROUPS; i++)
-            if (tile->keys[i])
-                score_passes[tile->keys_f16][pass](
-                    tile->queries + row, tile->keys[i], tile->head_size,
-                    tile->scores + row * ATTENTION_BLOCK + i * KEY_GROUP);
-        row += 1 << pass;
-    }
+    bool quants = tile->values_type == DTYPE_q8_0;
+    for (int32_t i = 0; i < ATTENTION_GROUPS; i++)
+        for (int32_t row = 0; tile->keys[i] && row < tile->rows; row += PASS_ROWS)
+            score_passes[tile->keys_type][pass_for(tile->rows - row)](tile, row, i);
+    if (quants)
+        prefetch_scales(tile);
     for (int32_t row = 0; row < tile->rows; row++)
         if (tile->begin[row] < tile->end[row]) {
             if (tile->softcap > 0)
                 cap_scores(tile, row);
             sum[row] = weigh_scores(tile, row, &maximum[row]);
         }
-    memset(tile->partial, 0, (size_t)(ATTENTION_ROWS * tile->head_size) * sizeof(float));
-    for (int32_t row = 0; row < tile->rows;) {
-        int pass = pass_for(tile->rows - row);
-        weigh_values(tile, row, pass);
-        row += 1 << pass;
-    }
+    (quants ? weigh_quant_values : weigh_values)(tile);
     for (int32_t row = 0; row < tile->rows; row++)
         if (tile->begin[row] < tile->end[row])
             merge_row(tile, row, maximum[row], sum[row]);
@@ -285,4 +177,4 @@ static void finish(const float *output, float sum, float *out, int64_t count)
         store_at(out, i, count, lanes_div(load_at(output, i, count), lanes_set(sum)));
 }
 
-const AttentionBody TARGET(attention_body) = {block, finish, &TARGET(rows_body)};
+const AttentionBody TARGET(attention_body) = {block, finish, quantise, &TARGET(rows_body)};

@@ -199,6 +199,91 @@ static inline int32_t lanes_store_int8(int8_t *out, Lanes x)
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
 }
 
+// x to the nearest integers, which fit int16.
+static inline void lanes_store_int16(int16_t *out, Lanes x)
+{
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(x.low), _mm256_cvtps_epi32(x.high));
+    _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(words, 0xd8));
+}
+
+// One register of lanes, for tiles that are cut to fit the registers.
+enum { VECTOR_LANES = 8 };
+typedef __m256 Vector;
+typedef __m256i IntVector; // int32, or pairs of int16
+
+static inline Vector vector_set(float value)
+{
+    return _mm256_set1_ps(value);
+}
+
+static inline Vector vector_load(const float *x)
+{
+    return _mm256_loadu_ps(x);
+}
+
+// 0 < count <= 8; the lanes from `count` on are 0 and their memory is not touched.
+static inline Vector vector_load_some(const float *x, int64_t count)
+{
+    return _mm256_maskload_ps(x, lanes_mask(0, 0, count));
+}
+
+static inline Vector vector_load_f16(const uint16_t *x)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)x));
+}
+
+static inline Vector vector_load_f16_some(const uint16_t *x, int64_t count)
+{
+    uint16_t padded[8] = {0};
+    memcpy(padded, x, (size_t)count * sizeof *x);
+    return vector_load_f16(padded);
+}
+
+static inline void vector_store(float *out, Vector a)
+{
+    _mm256_storeu_ps(out, a);
+}
+
+static inline Vector vector_mul(Vector a, Vector b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+// a * b + c
+static inline Vector vector_fma(Vector a, Vector b, Vector c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static inline IntVector int_vector_set_pair(const int16_t *pair)
+{
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return _mm256_set1_epi32(both);
+}
+
+// Pairs of int8.
+static inline IntVector int_vector_load_pairs(const char *pairs)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)pairs));
+}
+
+// sum + the dot products of pairs
+static inline IntVector int_vector_dot(IntVector a, IntVector b, IntVector sum)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+
+static inline IntVector int_vector_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+
+static inline Vector int_vector_to_f32(IntVector a)
+{
+    return _mm256_cvtepi32_ps(a);
+}
+
 static inline __m256 half_rotate_pairs(__m256 x, const float *cosine, const float *sine)
 {
     const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);

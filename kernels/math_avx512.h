@@ -157,6 +157,54 @@ static inline int32_t lanes_store_int8(int8_t *out, Lanes x)
     return _mm512_reduce_add_epi32(integers);
 }
 
+// x to the nearest integers, which fit int16.
+static inline void lanes_store_int16(int16_t *out, Lanes x)
+{
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+
+// One register of lanes, for tiles that are cut to fit the registers.
+enum { VECTOR_LANES = 16 };
+typedef Lanes Vector;
+typedef __m512i IntVector; // int32, or pairs of int16
+#define vector_set lanes_set
+#define vector_load lanes_load
+#define vector_load_some lanes_load_some
+#define vector_load_f16 lanes_load_f16
+#define vector_load_f16_some lanes_load_f16_some
+#define vector_store lanes_store
+#define vector_mul lanes_mul
+#define vector_fma lanes_fma
+
+static inline IntVector int_vector_set_pair(const int16_t *pair)
+{
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return _mm512_set1_epi32(both);
+}
+
+// Pairs of int8.
+static inline IntVector int_vector_load_pairs(const char *pairs)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)pairs));
+}
+
+// sum + the dot products of pairs
+static inline IntVector int_vector_dot(IntVector a, IntVector b, IntVector sum)
+{
+    return _mm512_dpwssd_epi32(sum, a, b);
+}
+
+static inline IntVector int_vector_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+static inline Vector int_vector_to_f32(IntVector a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
 // Pairs (2i, 2i+1) rotated: even lanes x * c - y * s, odd lanes y * c + x * s for the 8 cosines and
 // sines.
 static inline Lanes lanes_rotate_pairs(Lanes x, const float *cosine, const float *sine)

@@ -99,7 +99,7 @@ int64_t matmul_panel_scratch(DType dtype, int64_t k)
         return least(round_up(k, 16), MATMUL_PIECE) * 2 * MATMUL_ROWS * (int64_t)sizeof(float);
     if (dtype == DTYPE_q8)
         return least(k, MATMUL_PIECE) / 32 * MATMUL_LINES32 * 64;
-    return k / 256 * MATMUL_Q6_BLOCK;
+    return k / 256 * MATMUL_WIDE_BLOCK;
 }
 
 static int64_t panel_scratch(const KernelOperand *x)
@@ -256,7 +256,7 @@ static void run_expanded_panel(const MatmulBody *body, const MatmulPanel *panel,
 static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, void *expanded, float *out, int64_t stride)
 {
-    if (body->expand_block[panel->dtype] && tokens->count >= body->expand_from[panel->dtype]) {
+    if (body->expand_block[panel->dtype] && tokens->count > body->packed_tokens[panel->dtype]) {
         run_expanded_panel(body, panel, tokens, expanded, out, stride);
         return;
     }

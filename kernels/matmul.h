@@ -62,15 +62,14 @@ typedef struct MatmulBody {
     MatmulExpand *expand_chain[DTYPE_COUNT]; // to what `chain` reads; NULL: it is in that form
     MatmulTileBody *vector[DTYPE_COUNT];     // one token, all rows of the packed panel; NULL: none
     MatmulTileBody *block[DTYPE_COUNT];      // q8 or q8k tokens, packed panel
-    MatmulExpand *expand_block[DTYPE_COUNT]; // NULL: `block` takes all
-    int32_t expand_from[DTYPE_COUNT];        // from so many tokens on expand_block is faster
+    MatmulExpand *expand_block[DTYPE_COUNT]; // for more than packed_tokens; NULL: `block` takes all
     MatmulTileBody *expanded[DTYPE_COUNT];   // reads what expand_block writes
-    const RowsBody *rows;                    // gates and quantise
+    int32_t packed_tokens[DTYPE_COUNT];
+    const RowsBody *rows; // gates and quantise
 } MatmulBody;
 
-// Bytes of one block of 256 as expand_block leaves Q6_K: u8 quants [64 quads][16 rows][4],
-// i32 subscales [16 groups][16], f32 scales [16].
-enum { MATMUL_Q6_BLOCK = 64 * 64 + 16 * 64 + 64 };
+// Bytes of one block of 256 as expand_block leaves it, whatever the type (matmul_block256_simd.h).
+enum { MATMUL_WIDE_BLOCK = 90 * 64 };
 
 // Lines of 64 bytes of one block of 32 as expand_block leaves it: u8 quants [8 quads][16 rows][4],
 // f32 scales [16], f32 least values [16].

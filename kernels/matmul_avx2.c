@@ -31,12 +31,6 @@ static inline Lanes lanes_bf16(const uint8_t *line, int64_t odd)
     return LANES_BOTH(half_bf16(line, odd), half_bf16(line + 32, odd));
 }
 
-static inline Lanes lanes_int8(const uint8_t *bytes)
-{
-    return LANES_BOTH(_mm256_cvtepi32_ps(load_int8(bytes)),
-                      _mm256_cvtepi32_ps(load_int8(bytes + 8)));
-}
-
 static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *lines)
 {
     for (int half = 0; half < 2; half++) {
@@ -51,19 +45,21 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
 
 #include "kernels/matmul_simd.h"
 
-// Measured with 2 … 16 tokens.
-#define EXPAND_FROM(type, lines, factors, bias) [DTYPE_##type] = 9,
 #define PACKED(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
 #define EXPAND(type, lines, factors, bias) [DTYPE_##type] = expand_block_##type##_avx2,
 #define EXPANDED(type, lines, factors, bias) [DTYPE_##type] = expanded_##type##_avx2,
 static const MatmulBody body = {
     .chain = chain,
-    .expand_chain = EXPAND_CHAIN,
+    .expand_chain = EXPAND_CHAIN(avx2),
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {BLOCK32_FORMS(PACKED)[DTYPE_q6_k] = vector_q6_k_avx2},
-    .expand_block = {BLOCK32_FIFTHS(EXPAND)[DTYPE_q6_k] = expand_block_q6_k_avx2},
-    .expanded = {BLOCK32_FIFTHS(EXPANDED)[DTYPE_q6_k] = expanded_q6_k_avx2},
-    .expand_from = {BLOCK32_FIFTHS(EXPAND_FROM)[DTYPE_q6_k] = 2},
+    .block = {BLOCK32_FORMS(PACKED)[DTYPE_q4_k] = packed_q4_k_avx2, [DTYPE_q5_k] = packed_q5_k_avx2,
+              [DTYPE_q6_k] = packed_q6_k_avx2},
+    .expand_block = {BLOCK32_FIFTHS(EXPAND)[DTYPE_q4_k] = widen_q4_k_avx2,
+                     [DTYPE_q5_k] = widen_q5_k_avx2, [DTYPE_q6_k] = widen_q6_k_avx2},
+    .expanded = {BLOCK32_FIFTHS(EXPANDED)[DTYPE_q4_k] = wide_q4_k_avx2,
+                 [DTYPE_q5_k] = wide_q5_k_avx2, [DTYPE_q6_k] = wide_q6_k_avx2},
+    .packed_tokens =
+        {[DTYPE_q5_0] = 8, [DTYPE_q5_1] = 8, [DTYPE_q4_k] = 4, [DTYPE_q5_k] = 4, [DTYPE_q6_k] = 4},
     .rows = &rows_body_avx2,
 };
 

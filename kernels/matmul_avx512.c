@@ -21,11 +21,6 @@ static inline Lanes lanes_bf16(const uint8_t *line, int64_t odd)
     return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
 }
 
-static inline Lanes lanes_int8(const uint8_t *bytes)
-{
-    return _mm512_cvtepi32_ps(load_int8(bytes));
-}
-
 static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *lines)
 {
     UNROLL for (int q = 0; q < 4; q++)
@@ -39,15 +34,20 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
 
 #include "kernels/matmul_simd.h"
 
-#define BLOCK32(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx512,
+#define PACKED(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx512,
 static const MatmulBody body = {
     .chain = chain,
-    .expand_chain = EXPAND_CHAIN,
+    .expand_chain = EXPAND_CHAIN(avx512),
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q6_k] = vector_q6_k_avx512},
-    .expand_block = {[DTYPE_q6_k] = expand_block_q6_k_avx512},
-    .expanded = {[DTYPE_q6_k] = expanded_q6_k_avx512},
-    .expand_from = {[DTYPE_q6_k] = 2},
+    .block = {BLOCK32_FORMS(PACKED)[DTYPE_q4_k] = packed_q4_k_avx512,
+              [DTYPE_q5_k] = packed_q5_k_avx512, [DTYPE_q6_k] = packed_q6_k_avx512},
+    .expand_block = {[DTYPE_q4_k] = widen_q4_k_avx512,
+                     [DTYPE_q5_k] = widen_q5_k_avx512,
+                     [DTYPE_q6_k] = widen_q6_k_avx512},
+    .expanded = {[DTYPE_q4_k] = wide_q4_k_avx512,
+                 [DTYPE_q5_k] = wide_q5_k_avx512,
+                 [DTYPE_q6_k] = wide_q6_k_avx512},
+    .packed_tokens = {[DTYPE_q4_k] = 8, [DTYPE_q5_k] = 8, [DTYPE_q6_k] = 8},
     .rows = &rows_body_avx512,
 };
 

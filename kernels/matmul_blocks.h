@@ -32,8 +32,10 @@ BLOCK32_FIFTHS(BLOCK32_EXPANDED)
 #undef BLOCK32_EXPANDED
 
 #define MATMUL_BLOCKS(target)                                                                      \
-    MatmulTileBody vector_q6_k_##target, expanded_q6_k_##target;                                   \
-    MatmulExpand expand_block_q6_k_##target;
+    MatmulTileBody packed_q4_k_##target, packed_q5_k_##target, packed_q6_k_##target;               \
+    MatmulTileBody wide_q4_k_##target, wide_q5_k_##target, wide_q6_k_##target;                     \
+    MatmulExpand widen_q4_k_##target, widen_q5_k_##target, widen_q6_k_##target;                    \
+    MatmulExpand floats_q4_k_##target, floats_q5_k_##target, floats_q6_k_##target;
 
 MATMUL_BLOCKS(avx2)
 MATMUL_BLOCKS(avx512)

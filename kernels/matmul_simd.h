@@ -84,11 +84,6 @@ static void expand_bf16(const MatmulPanel *panel, int64_t begin, int64_t count, 
     }
 }
 
-ALWAYS_INLINE void store_weight(float *out, int64_t k, Lanes scale, Lanes quant)
-{
-    lanes_store(out + k * MATMUL_ROWS, lanes_mul(scale, quant));
-}
-
 ALWAYS_INLINE void expand_block32(const MatmulPanel *panel, int64_t begin, int64_t count, void *out,
                                   const Block32 form)
 {
@@ -117,29 +112,10 @@ ALWAYS_INLINE void expand_block32(const MatmulPanel *panel, int64_t begin, int64
 BLOCK32_FORMS(BLOCK32)
 #undef BLOCK32
 
-// Low and high bits are joined as floats: 16 * high + (low - 32) is exact.
-static void expand_q6_k(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
-{
-    const uint8_t *pairs = panel_at(panel, begin);
-    float *to = out;
-    for (int64_t b = 0; b < count / 256; b++, to += 256 * MATMUL_ROWS) {
-        const uint8_t *pair = pairs + b / 2 * 6720, *block = pair + 64 + b % 2 * 3328;
-        const uint8_t *low = block + 256, *high = low + 32 * 64;
-        Lanes scale = lanes_load_f16((const uint16_t *)(const void *)(pair + b % 2 * 32));
-        for (int quad = 0; quad < 64; quad++) {
-            Lanes sub = lanes_mul(scale, lanes_int8(block + quad / 4 * MATMUL_ROWS));
-            for (int j = 0; j < 4; j++) {
-                Lanes bits = lanes_field(low + quad % 32 * 64, 8 * j + quad / 32 * 4, 15, 32);
-                Lanes upper = lanes_field(high + quad % 16 * 64, 8 * j + quad / 16 * 2, 3, 0);
-                store_weight(to, quad * 4 + j, sub, lanes_fma(lanes_set(16), upper, bits));
-            }
-        }
-    }
-}
-
 #define EXPAND_BLOCK32(type, lines, factors, bias) [DTYPE_##type] = expand_##type,
-#define EXPAND_CHAIN                                                                               \
+#define EXPAND_CHAIN(target)                                                                       \
     {                                                                                              \
-        [DTYPE_f16] = expand_f16, [DTYPE_bf16] = expand_bf16, [DTYPE_q6_k] = expand_q6_k,          \
         BLOCK32_FORMS(EXPAND_BLOCK32)                                                              \
+        [DTYPE_f16] = expand_f16, [DTYPE_bf16] = expand_bf16, [DTYPE_q4_k] = floats_q4_k_##target, \
+        [DTYPE_q5_k] = floats_q5_k_##target, [DTYPE_q6_k] = floats_q6_k_##target                   \
     }

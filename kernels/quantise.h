@@ -10,7 +10,9 @@
 #include "kernels/math.h"
 
 // Words (4 bytes) and elements of one block of one token.
-enum { Q8_WORDS = 10, Q8K_WORDS = 85 };
+enum { Q8_WORDS = 10, Q8K_WORDS = 73 };
+// Words of a block of q8k: its scale, pairs of sums, quants.
+enum { Q8K_SUMS = 1, Q8K_QUANTS = 9 };
 enum { Q8_ELEMENTS = 32, Q8K_ELEMENTS = 256 };
 
 // Quantises `columns` (a multiple of the block) of one token and writes blocks block, block+1, … of
@@ -28,14 +30,26 @@ typedef struct QuantiseFactors {
     float scale, inverse; // inverse 0: every quant is 0
 } QuantiseFactors;
 
-static inline QuantiseFactors quantise_factors(uint32_t most_bits)
+// Quants of -steps … steps. Below `least` the inverse could be infinite.
+static inline QuantiseFactors quantise_factors_of(uint32_t most_bits, float steps, float least)
 {
     float most = f32_from_bits(most_bits);
-    if (most < 1e-36f)
+    if (most < least)
         return (QuantiseFactors){0, 0};
     if (most_bits >= 0x7f800000u)
         return (QuantiseFactors){most, 0};
-    return (QuantiseFactors){most / 127.0f, 127.0f / most};
+    return (QuantiseFactors){most / steps, steps / most};
+}
+
+static inline QuantiseFactors quantise_factors(uint32_t most_bits)
+{
+    return quantise_factors_of(most_bits, 127.0f, 1e-36f);
+}
+
+// To int16, for what meets 8-bit states (attention.h).
+static inline QuantiseFactors quantise_factors_16(uint32_t most_bits)
+{
+    return quantise_factors_of(most_bits, 32767.0f, 1e-33f);
 }
 
 // `sum` is that of the 32 quants.
@@ -54,13 +68,9 @@ static inline void q8k_write_block(void *tile, int64_t block, int32_t column, in
                                    float scale, const int32_t *sums, const int8_t *quants)
 {
     uint32_t words[Q8K_WORDS] = {f32_bits(scale)};
-    for (int pair = 0; pair < 4; pair++) {
-        const int32_t *four = sums + 4 * pair;
-        words[1 + pair] = (uint16_t)(four[0] + four[1]) | (uint32_t)(four[2] + four[3]) << 16;
-    }
-    for (int group = 0; group < 16; group++)
-        words[5 + group] = (uint32_t)-sums[group];
-    memcpy(words + 21, quants, Q8K_ELEMENTS);
+    for (int pair = 0; pair < 8; pair++)
+        words[Q8K_SUMS + pair] = (uint16_t)sums[2 * pair] | (uint32_t)sums[2 * pair + 1] << 16;
+    memcpy(words + Q8K_QUANTS, quants, Q8K_ELEMENTS);
     uint32_t *out = (uint32_t *)tile + block * Q8K_WORDS * tile_tokens + column;
     for (int word = 0; word < Q8K_WORDS; word++)
         out[word * tile_tokens] = words[word];

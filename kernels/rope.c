@@ -27,7 +27,7 @@ static void store_f16_scalar(const float *x, int64_t count, uint16_t *out, int64
         out[i * step] = f32_to_f16(x[i]);
 }
 
-const RopeBody rope_body_ref = {rotate_scalar, store_f16_scalar};
+const RopeBody rope_body_ref = {rotate_scalar, store_f16_scalar, quantise_q8_ref};
 
 void rope_table_ref(const KernelCall *call, void *scratch, int64_t first, int64_t last)
 {
@@ -74,21 +74,43 @@ typedef struct Places {
     const int32_t *positions, *sequences, *table;
 } Places;
 
+// A head as blocks of a group, quantised as activations are; zeros pad the last.
+static void store_q8_0(const RopeBody *body, const float *x, int64_t head_size, Layout layout,
+                       int32_t key, char *block)
+{
+    for (int64_t i = 0; i < head_size; i += STATE_BLOCK, block += STATE_BLOCK_BYTES) {
+        int64_t rest = head_size - i < STATE_BLOCK ? head_size - i : STATE_BLOCK;
+        float elements[STATE_BLOCK] = {0};
+        uint32_t words[Q8_WORDS];
+        int8_t quants[STATE_BLOCK];
+        memcpy(elements, x + i, (size_t)rest * sizeof *x);
+        body->quantise_q8(elements, STATE_BLOCK, words, 0, 0, 1);
+        memcpy(quants, words + 2, sizeof quants);
+        ((uint16_t *)block)[key] = f32_to_f16(f32_from_bits(words[1]));
+        for (int64_t j = 0; j < STATE_BLOCK; j++)
+            *state_quant(layout, block, key, j) = quants[j];
+    }
+}
+
 static void store_head(const RopeBody *body, const KernelCall *call, const Places *places,
                        const KernelOperand *state, int64_t token, int64_t kv_head, const float *x,
                        int64_t head_size)
 {
-    const KernelPages *pages = &call->pages;
-    int32_t position = places->positions[token];
-    char *page = state_page(state, pages, places->table, places->sequences[token], position);
-    int64_t step, element = state_element(state->layout, pages, kv_head,
-                                          position % pages->page_tokens, head_size, &step);
+    bool keys = state->layout == LAYOUT_k32;
+    int32_t position = places->positions[token], key = position % KEY_GROUP;
+    char *group = state_group(state, &call->pages, places->table, places->sequences[token],
+                              position, kv_head, head_size);
+    int64_t step = keys ? KEY_GROUP : 1, first = keys ? key : key * head_size;
+    if (state->dtype == DTYPE_q8_0) {
+        store_q8_0(body, x, head_size, state->layout, key, group);
+        return;
+    }
     if (state->dtype == DTYPE_f16) {
-        body->store_f16(x, head_size, (uint16_t *)page + element, step);
+        body->store_f16(x, head_size, (uint16_t *)group + first, step);
         return;
     }
     assert(state->dtype == DTYPE_f32);
-    float *out = (float *)page + element;
+    float *out = (float *)group + first;
     for (int64_t i = 0; i < head_size; i++)
         out[i * step] = x[i];
 }

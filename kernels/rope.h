@@ -4,6 +4,7 @@
 #define KERNELS_ROPE_H
 
 #include "kernels/kernel.h"
+#include "kernels/quantise.h"
 
 typedef struct RopeBody {
     // Rotates the first `dims` elements of a head by a row of the table (dims/2 cosines, dims/2
@@ -11,6 +12,7 @@ typedef struct RopeBody {
     void (*rotate)(const float *x, const float *table, int64_t dims, RopeStyle style, float *out);
     // Elements to f16, `step` apart.
     void (*store_f16)(const float *x, int64_t count, uint16_t *out, int64_t step);
+    QuantiseSpan *quantise_q8;
 } RopeBody;
 
 extern const RopeBody rope_body_ref, rope_body_avx2, rope_body_avx512;

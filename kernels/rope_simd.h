@@ -48,4 +48,4 @@ static void store_f16(const float *x, int64_t count, uint16_t *out, int64_t step
     }
 }
 
-const RopeBody TARGET(rope_body) = {rotate, store_f16};
+const RopeBody TARGET(rope_body) = {rotate, store_f16, TARGET(quantise_q8)};

@@ -15,8 +15,8 @@ typedef struct RowBlock {
     bool has_minima;
 } RowBlock;
 
-// What the codes of IQ4_NL and IQ4_XS stand for.
-extern const int8_t iq4_values[16];
+// Codes to values: of IQ4_NL and IQ4_XS, and of MXFP4 (twice E2M1, OCP MX 1.0).
+extern const int8_t iq4_values[16], mxfp4_values[16];
 
 // The dtype is of kind QUANT and row_can_read.
 void row_read_block(DType dtype, const void *block, RowBlock *out);

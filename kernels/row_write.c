@@ -1,21 +1,30 @@
 // Writing rows as ggml's reference quantisers do, to the bit: f16 and bf16 round to nearest even;
-// a block of q8_0 has scale max|x| / 127 and quants x * (1 / scale), with the scale not yet rounded
-// to f16, rounded half away from zero.
+// quantised types block by block (row_write_blocks32.c, row_write_k.c, row_write_iq4.c), without
+// weights of importance. Every sum is taken in ggml's order and nothing is contracted, since equal
+// bytes are what these are tested for.
 //
-// Rejected: dividing by the scale (other bits than ggml in rare ties).
+// What a type cannot hold is refused, never written as infinity: ggml writes such a block and finds
+// out when it validates the file.
 #include "kernels/row_write.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
-#include "kernels/math.h"
+#include "kernels/row_write_blocks.h"
 
-enum { Q8_0_ELEMENTS = 32, Q8_0_BYTES = 34 };
+static BlockWriter *const block_writers[DTYPE_COUNT] = {
+    [DTYPE_q4_0] = row_write_q4_0,     [DTYPE_q4_1] = row_write_q4_1,
+    [DTYPE_q5_0] = row_write_q5_0,     [DTYPE_q5_1] = row_write_q5_1,
+    [DTYPE_q8_0] = row_write_q8_0,     [DTYPE_mxfp4] = row_write_mxfp4,
+    [DTYPE_q2_k] = row_write_q2_k,     [DTYPE_q3_k] = row_write_q3_k,
+    [DTYPE_q4_k] = row_write_q4_k,     [DTYPE_q5_k] = row_write_q5_k,
+    [DTYPE_q6_k] = row_write_q6_k,     [DTYPE_iq4_nl] = row_write_iq4_nl,
+    [DTYPE_iq4_xs] = row_write_iq4_xs,
+};
 
 bool row_can_write(DType dtype)
 {
-    return dtype == DTYPE_f32 || dtype == DTYPE_f16 || dtype == DTYPE_bf16 || dtype == DTYPE_q8_0;
+    return dtype == DTYPE_f32 || dtype == DTYPE_f16 || dtype == DTYPE_bf16 || block_writers[dtype];
 }
 
 static uint16_t f32_to_bf16(float value)
@@ -39,38 +48,26 @@ static int64_t write_halves(uint16_t (*convert)(float), uint16_t infinity, const
     return columns;
 }
 
-// The element that decides the scale, or the first that is not finite.
-static int64_t largest(const float *block)
+// The first element that is not finite, else the first of largest magnitude.
+static int64_t find_worst(const float *block, int64_t count)
 {
-    int64_t best = 0;
-    for (int64_t i = 0; i < Q8_0_ELEMENTS; i++) {
+    int64_t worst = 0;
+    for (int64_t i = 0; i < count; i++) {
         if (!isfinite(block[i]))
             return i;
-        if (fabsf(block[i]) > fabsf(block[best]))
-            best = i;
+        if (fabsf(block[i]) > fabsf(block[worst]))
+            worst = i;
     }
-    return best;
+    return worst;
 }
 
-static bool write_q8_0_block(const float *block, int64_t decides, uint8_t *out)
+static int64_t write_blocks(DType dtype, const float *row, int64_t columns, uint8_t *out)
 {
-    float scale = fabsf(block[decides]) / 127.0f, inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
-    uint16_t half = f32_to_f16(scale);
-    if (!isfinite(block[decides]) || (half & 0x7fffu) == 0x7c00)
-        return false;
-    memcpy(out, &half, 2);
-    // The inverse of a scale below 2^-128 is infinite; as f16 the scale is 0, whatever the quants.
-    for (int i = 0; i < Q8_0_ELEMENTS; i++)
-        out[2 + i] = isfinite(inverse) ? (uint8_t)(int8_t)roundf(block[i] * inverse) : 0;
-    return true;
-}
-
-static int64_t write_q8_0(const float *row, int64_t columns, uint8_t *out)
-{
-    for (int64_t i = 0; i < columns; i += Q8_0_ELEMENTS, out += Q8_0_BYTES) {
-        int64_t decides = largest(row + i);
-        if (!write_q8_0_block(row + i, decides, out))
-            return i + decides;
+    int64_t elements = dtype_table[dtype].block_elements;
+    for (int64_t i = 0; i < columns; i += elements, out += dtype_table[dtype].block_bytes) {
+        int64_t worst = find_worst(row + i, elements);
+        if (!isfinite(row[i + worst]) || !block_writers[dtype](row + i, out))
+            return i + worst;
     }
     return columns;
 }
@@ -82,6 +79,6 @@ int64_t row_from_f32(DType dtype, const float *row, int64_t columns, void *out)
     case DTYPE_f32: memcpy(out, row, (size_t)columns * sizeof *row); return columns;
     case DTYPE_f16: return write_halves(f32_to_f16, 0x7c00, row, columns, out);
     case DTYPE_bf16: return write_halves(f32_to_bf16, 0x7f80, row, columns, out);
-    default: return write_q8_0(row, columns, out);
+    default: return write_blocks(dtype, row, columns, out);
     }
 }

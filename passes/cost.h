@@ -3,12 +3,8 @@
 #ifndef PASSES_COST_H
 #define PASSES_COST_H
 
+#include "kernels/work.h"
 #include "passes/passes.h"
-
-// What operations are made of; each has its own peak.
-typedef enum Work { WORK_f32, WORK_int8, WORK_COUNT } Work;
-
-extern const char *const work_names[WORK_COUNT];
 
 typedef struct Machine {
     double bytes_per_ns; // GB/s
@@ -24,7 +20,7 @@ extern const Machine machine_table[TARGET_COUNT];
 typedef struct Cost {
     int64_t read_bytes, written_bytes;
     double operations; // of hostile sizes too: no overflow
-    Work work;
+    WorkKind work;
     double ns;
 } Cost;
 

@@ -44,7 +44,8 @@ static Layout effective_layout(const Value *value)
 static int64_t state_bytes(const Module *module, const State *state)
 {
     return layout_bytes(state->dtype, state->role == STATE_KEYS ? LAYOUT_k32 : LAYOUT_v1,
-                        module->options.page_tokens, (int64_t)state->kv_heads * state->head_dim);
+                        module->options.page_tokens,
+                        state_columns(state->dtype, state->kv_heads, state->head_dim));
 }
 
 Evaluator *eval_new(const Module *module, int64_t sequences, int64_t pages, EvalTensor *tensor,
@@ -209,7 +210,7 @@ static void place_results(Evaluator *evaluator, Graph *graph, const int64_t *sym
             int64_t bytes = layout_bytes(value->dtype, effective_layout(value),
                                          shape_rows(&value->shape, symbols),
                                          shape_columns(&value->shape, symbols));
-            evaluator->results[value->number] = planned && value->place.region == REGION_ACT
+            evaluator->results[value->number] = planned && region_in_arena(value->place.region)
                                                     ? act + value->place.offset
                                                     : aligned(&evaluator->step, bytes);
         }

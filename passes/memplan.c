@@ -1,7 +1,9 @@
 // Memory: every value gets its place. Activations of a graph share one arena; lifetimes are counted
 // in epochs, since steps of one epoch may run at the same time: bytes are reused only from a value
 // dead in an earlier epoch. A result takes its operand's place where the op allows it and the
-// operand dies there.
+// operand dies there. Values that each thread makes for itself (region own) share the arena's
+// offsets with those of all: a thread's copy has the arena's size, which is small where there are
+// any. Rejected: an arena of their own, a second peak and bound everywhere to save some kilobytes.
 //
 // Offsets come from place.c.
 #include "passes/memplan.h"
@@ -36,6 +38,26 @@ static int64_t value_bytes(const Graph *graph, const Value *value)
 int64_t memplan_value_bytes(const Graph *graph, const Value *value)
 {
     return align(value_bytes(graph, value));
+}
+
+static bool is_output(const Value *value)
+{
+    for (const Use *use = value->uses; use; use = use->next)
+        if (!use->user)
+            return true;
+    return false;
+}
+
+bool memplan_is_own(const Node *node)
+{
+    const int64_t one[SYMBOL_COUNT] = {1, 1, 1, 1};
+    if (node->graph->bound_t != 1 || op_table[node->op].written ||
+        kernel_from_name(node->kernel)->split != SPLIT_TOKENS)
+        return false;
+    for (int32_t i = 0; i < node->result_count; i++)
+        if (is_output(node->results[i]) || shape_rows(&node->results[i]->shape, one) != 1)
+            return false;
+    return true;
 }
 
 static int32_t last_epoch(const Value *value)
@@ -74,6 +96,7 @@ static bool can_replace_operand(const Planner *planner, const Node *node)
     const Value *operand = node->operands[0].value, *result = node->results[0];
     return op_table[node->op].traits & OP_INPLACE && row_local(node) &&
            operand->kind == VALUE_RESULT && !planner->is_output[operand->number] &&
+           memplan_is_own(node) == memplan_is_own(operand->producer.node) &&
            operand->dtype == result->dtype && operand->layout == result->layout &&
            shape_equal(&operand->shape, &result->shape) && dies_at(operand, node);
 }
@@ -155,7 +178,8 @@ static void give_places(const Planner *planner)
             const Block *block = planner->block_of_value[value->number];
             if (!block)
                 continue;
-            value->place = (Place){REGION_ACT, block->offset, value_bytes(planner->graph, value)};
+            Region region = memplan_is_own(node) ? REGION_OWN : REGION_ACT;
+            value->place = (Place){region, block->offset, value_bytes(planner->graph, value)};
             Value *operand = node->operand_count ? node->operands[0].value : NULL;
             if (operand && operand->kind == VALUE_RESULT &&
                 planner->block_of_value[operand->number] == block)
@@ -225,7 +249,7 @@ static void place_states(Module *module)
     for (int32_t i = 0; i < module->states.count; i++) {
         State *state = module->states.items[i];
         int64_t bytes = layout_bytes(state->dtype, state->layout, module->options.page_tokens,
-                                     (int64_t)state->kv_heads * state->head_dim);
+                                     state_columns(state->dtype, state->kv_heads, state->head_dim));
         state->place = (Place){REGION_KV, offset, bytes};
         offset += align(bytes);
     }

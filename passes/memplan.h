@@ -6,7 +6,10 @@
 
 // Bytes that a value takes in region act at the graph's largest T.
 int64_t memplan_value_bytes(const Graph *graph, const Value *value);
-// The most bytes of region act that are alive in one epoch, in the order and with the barriers that
+// Whether every thread runs the node for itself, to a result in region own: one row that any thread
+// can make. Threads would only wait for the one that makes it; who reads it need not wait.
+bool memplan_is_own(const Node *node);
+// The most bytes of the arena that are alive in one epoch, in the order and with the barriers that
 // the graph has. Numbers the graph; marks become epochs.
 int64_t memplan_alive_bytes(Graph *graph, Arena *arena);
 

@@ -1,5 +1,6 @@
 // Order and barriers. A barrier stands before a step that reads what a step of the same epoch
-// wrote, unless both cut their work alike, so that each thread reads only what it wrote itself.
+// wrote, unless both cut their work alike, so that each thread reads only what it wrote itself, or
+// every thread made all of it for itself (memplan_is_own: norms and the like in decode).
 // Threads take contiguous ranges of tiles, so equal tile counts of one split give equal cuts.
 //
 // Of the program's order and those of order.c, the first that needs the fewest epochs, and of these
@@ -34,6 +35,8 @@ static int32_t kv_heads(const Node *node)
 static bool stays_on_thread(const Node *writer, const Node *reader)
 {
     Split a = row_of(writer)->split, b = row_of(reader)->split;
+    if (memplan_is_own(writer) || memplan_is_own(reader))
+        return memplan_is_own(writer);
     if (a != b)
         return false;
     if (a == SPLIT_NONE)
@@ -112,8 +115,9 @@ static void print_need(Text *out, const Node *node, const Node *other)
     }
 }
 
-// A line for each barrier, once order and epochs (marks) are final.
-static void explain_barriers(PassContext *context, Graph *graph)
+// A line for each node that all threads run and for each barrier, once order and epochs (marks) are
+// final.
+static void explain_schedule(PassContext *context, Graph *graph)
 {
     static const char *const splits[] = {[SPLIT_NONE] = "one tile",
                                          [SPLIT_TOKENS] = "tokens",
@@ -123,6 +127,9 @@ static void explain_barriers(PassContext *context, Graph *graph)
         return;
     graph_number(graph);
     for (const Node *node = graph->first; node; node = node->next) {
+        if (memplan_is_own(node))
+            pass_explain(context, "own", node, "@%s %s: one row, made by each thread for itself",
+                         graph->name, op_table[node->op].name);
         if (!node->barrier_before)
             continue;
         const Node *other = must_wait_for(node, node->mark - 1);
@@ -131,7 +138,7 @@ static void explain_barriers(PassContext *context, Graph *graph)
         pass_explain(context, "barrier", node, "@%s %s waits for %s (%s): %s (%s -> %s)",
                      graph->name, op_table[node->op].name, op_table[other->op].name,
                      node_place(other, context->scratch), need.bytes, splits[row_of(other)->split],
-                     splits[row_of(node)->split]);
+                     memplan_is_own(node) ? "every thread" : splits[row_of(node)->split]);
         text_free(&need);
     }
 }
@@ -201,7 +208,7 @@ static void schedule_graph(PassContext *context, Graph *graph)
     }
     apply_order(best, count);
     context->matches += set_barriers(graph) - 1;
-    explain_barriers(context, graph);
+    explain_schedule(context, graph);
     if (context->explain && best != program)
         text_print(context->explain,
                    "schedule order: @%s %d epochs and %lld bytes alive at once, as written %d "

@@ -281,6 +281,10 @@ static void fill_blocks(const Recipe *tensor, uint64_t seed, float size, uint8_t
         uint64_t random = hash64(&i, sizeof i, seed);
         memcpy(out + i, &random, bytes - i < 8 ? (size_t)(bytes - i) : 8);
     }
+    // MXFP4's scale is a power of two in a byte, its quants are at most 6.
+    if (tensor->dtype == DTYPE_mxfp4)
+        for (int64_t block = 0; block < bytes; block += dtype_table[tensor->dtype].block_bytes)
+            out[block] = (uint8_t)(127 + ilogbf(size / 6));
     for (int row = 0; row < BLOCK_SCALES; row++) {
         const BlockScales *scales = &block_scales[row];
         if (scales->dtype != tensor->dtype)

@@ -1,12 +1,14 @@
 // Binding and running.
 //
-// At open every operand gets its address and every step its kernel. When t, r or b differ from the
-// last run of a phase, the phase's operands get their rows and its steps their tile counts; steps
-// without tiles drop out then, and their barriers pass to the next step that has some. What is left
-// is a list that all threads walk: barrier, own share of the tiles, next.
+// At open every operand gets its address and every step its kernel, for each thread: a value in
+// region own lies in the thread's copy of the arena (the first thread's is the arena itself). When
+// t, r or b differ from the last run of a phase, every thread gives the phase's operands their rows
+// and its steps their tiles; steps without tiles drop out then, and their barriers pass to the next
+// step that has some. What is left is a list for each thread: barrier, own tiles, next.
 //
 // A thread's share of n tiles depends on n alone, so steps with equal tiles keep work on its
-// thread; the schedule relies on that where it leaves out barriers.
+// thread; the schedule relies on that where it leaves out barriers. A step whose results lie in own
+// is run whole by every thread.
 #include "runtime/exec.h"
 
 #include <assert.h>
@@ -22,23 +24,20 @@
 
 enum { ALIGNMENT = 64, HUGE_BYTES = 2 << 20 };
 
-typedef struct BoundStep {
-    const KernelCall *call;
-    KernelRun *run;
-    int64_t tiles;
-    bool barrier;
-    uint32_t step; // of the plan
-} BoundStep;
-
-typedef struct BoundPhase {
-    int64_t t, r, b; // of the last run; t is 0 before the first
-    BoundStep *steps;
-    uint32_t step_count;
-} BoundPhase;
-
 typedef struct ConstantSlot {
     _Alignas(ALIGNMENT) float value;
 } ConstantSlot;
+
+// What one thread needs to walk the plan. Nothing of it is written by another.
+typedef struct Worker {
+    char *own; // its copy of the arena
+    void *scratch;
+    KernelOperand *operands; // one for each of the plan's
+    KernelCall *calls;       // and for each step
+    ExecStep *bound;
+    ExecRun *runs;   // the last of each phase; t is 0 before the first
+    ExecSpan *spans; // of the last run; NULL when nobody watches
+} Worker;
 
 typedef struct Mapping {
     char *bytes;
@@ -54,13 +53,10 @@ struct Exec {
     char *io_buffers[INPUT_COUNT];
     char **outputs;
     ConstantSlot *constants;
-    KernelOperand *operands; // one for each of the plan's
-    const KernelRow **rows;  // and for each step
-    KernelCall *calls;
-    BoundStep *bound;
-    BoundPhase *phases;
-    const BoundPhase *current;
-    ExecTime *times;
+    const KernelRow **rows; // one for each step
+    Worker *workers;        // one for each thread
+    uint32_t phase;         // of the last run
+    int64_t t, r, b;
 };
 
 static size_t round_up(size_t value, size_t multiple)
@@ -136,72 +132,104 @@ static bool make_io(Exec *exec, Diag *diag)
 static bool make_arenas(Exec *exec, Diag *diag)
 {
     const RunMemory *memory = &exec->memory;
-    return map_memory(&exec->act, memory->act, "activations", diag) &&
+    return map_memory(&exec->act, memory->act + memory->own, "activations", diag) &&
            map_memory(&exec->kv, memory->kv, "keys and values: lower -c", diag) &&
            map_memory(&exec->scratch, memory->scratch, "scratch of the threads", diag) &&
            make_io(exec, diag);
 }
 
+static bool make_worker(const Plan *plan, bool watched, Worker *worker)
+{
+    size_t steps = (size_t)plan->step_count + 1, operands = (size_t)plan->operand_count + 1;
+    worker->operands = calloc(operands, sizeof *worker->operands);
+    worker->calls = calloc(steps, sizeof *worker->calls);
+    worker->bound = calloc(steps, sizeof *worker->bound);
+    worker->runs = calloc(plan->phase_count, sizeof *worker->runs);
+    worker->spans = watched ? calloc(steps, sizeof *worker->spans) : NULL;
+    return worker->operands && worker->calls && worker->bound && worker->runs &&
+           (worker->spans || !watched);
+}
+
 static bool make_tables(Exec *exec, Diag *diag)
 {
     const Plan *plan = exec->plan;
+    const ExecOptions *options = &exec->memory.options;
     size_t steps = (size_t)plan->step_count + 1, operands = (size_t)plan->operand_count + 1;
     exec->outputs = calloc((size_t)plan->output_count + 1, sizeof *exec->outputs);
-    exec->operands = calloc(operands, sizeof *exec->operands);
     exec->constants = aligned_alloc(ALIGNMENT, operands * sizeof *exec->constants);
     exec->rows = calloc(steps, sizeof *exec->rows);
-    exec->calls = calloc(steps, sizeof *exec->calls);
-    exec->bound = calloc(steps, sizeof *exec->bound);
-    exec->phases = calloc(plan->phase_count, sizeof *exec->phases);
-    exec->times = exec->memory.options.profile ? calloc(steps, sizeof *exec->times) : NULL;
-    if (!exec->outputs || !exec->operands || !exec->constants || !exec->rows || !exec->calls ||
-        !exec->bound || !exec->phases || (exec->memory.options.profile && !exec->times))
-        return diag_fail(diag, (Where){0}, "out of memory for the steps of the plan");
-    return true;
+    exec->workers = calloc((size_t)options->threads, sizeof *exec->workers);
+    bool good = exec->outputs && exec->constants && exec->rows && exec->workers;
+    for (int32_t i = 0; i < options->threads && good; i++)
+        good = make_worker(plan, options->watch, &exec->workers[i]);
+    return good || diag_fail(diag, (Where){0}, "out of memory for the steps of the plan");
 }
 
-static void *operand_address(Exec *exec, uint32_t index)
+static void *operand_address(const Exec *exec, const Worker *worker, uint32_t index)
 {
     const PlanOperand *operand = &exec->plan->operands[index];
-    ConstantSlot *constant = &exec->constants[index];
-    constant->value = operand->constant;
     switch ((Region)operand->region) {
     case REGION_W: return (void *)(uintptr_t)(exec->weights + operand->offset);
     case REGION_KV: return exec->kv.bytes + operand->offset;
     case REGION_ACT: return exec->act.bytes + operand->offset;
+    case REGION_OWN: return worker->own + operand->offset;
     case REGION_IO:
         return operand->offset < INPUT_COUNT ? exec->io_buffers[operand->offset]
                                              : exec->outputs[operand->offset - INPUT_COUNT];
-    default: return &constant->value;
+    default: return &exec->constants[index].value;
     }
+}
+
+static void bind_worker(const Exec *exec, Worker *worker)
+{
+    const Plan *plan = exec->plan;
+    for (uint32_t i = 0; i < plan->operand_count; i++) {
+        KernelOperand *operand = &worker->operands[i];
+        operand->data = operand_address(exec, worker, i);
+        operand->dtype = (DType)plan->operands[i].dtype;
+        operand->layout = (Layout)plan->operands[i].layout;
+        assert((uintptr_t)operand->data % ALIGNMENT == 0);
+    }
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const PlanStep *step = &plan->steps[i];
+        memory_bind_call(plan, step, exec->memory.pages_per_sequence,
+                         &worker->operands[step->first_operand], &worker->calls[i]);
+    }
+    for (uint32_t i = 0; i < plan->phase_count; i++)
+        worker->runs[i] = (ExecRun){.phase = &plan->phases[i],
+                                    .steps = &worker->bound[plan->phases[i].first_step]};
 }
 
 static void bind_addresses(Exec *exec)
 {
     const Plan *plan = exec->plan;
-    for (uint32_t i = 0; i < plan->operand_count; i++) {
-        exec->operands[i].data = operand_address(exec, i);
-        exec->operands[i].dtype = (DType)plan->operands[i].dtype;
-        exec->operands[i].layout = (Layout)plan->operands[i].layout;
-        assert((uintptr_t)exec->operands[i].data % ALIGNMENT == 0);
-    }
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        const PlanStep *step = &plan->steps[i];
-        exec->rows[i] = kernel_from_name(plan_string(plan, step->kernel));
-        memory_bind_call(plan, step, exec->memory.pages_per_sequence,
-                         &exec->operands[step->first_operand], &exec->calls[i]);
+    const RunMemory *memory = &exec->memory;
+    for (uint32_t i = 0; i < plan->operand_count; i++)
+        exec->constants[i].value = plan->operands[i].constant;
+    for (uint32_t i = 0; i < plan->step_count; i++)
+        exec->rows[i] = kernel_from_name(plan_string(plan, plan->steps[i].kernel));
+    for (int32_t i = 0; i < memory->options.threads; i++) {
+        Worker *worker = &exec->workers[i];
+        worker->own = exec->act.bytes;
+        if (i > 0)
+            worker->own +=
+                round_up((size_t)memory->act, ALIGNMENT) + (size_t)(memory->thread_own * (i - 1));
+        worker->scratch = exec->scratch.bytes + i * memory->thread_scratch;
+        bind_worker(exec, worker);
     }
 }
 
-// Rows and columns of a phase's operands for values of the symbols.
-static void bind_shapes(Exec *exec, const PlanPhase *phase, const int64_t symbols[SYMBOL_COUNT])
+// Rows and columns of a phase's operands for the symbols of the run.
+static void bind_shapes(const Exec *exec, Worker *worker, const PlanPhase *phase)
 {
+    const int64_t symbols[SYMBOL_COUNT] = {exec->t, exec->r, exec->b,
+                                           exec->memory.pages_per_sequence};
     const Plan *plan = exec->plan;
     for (uint32_t i = 0; i < phase->step_count; i++) {
         const PlanStep *step = &plan->steps[phase->first_step + i];
         uint32_t end = step->first_operand + step->result_count + step->operand_count;
         for (uint32_t j = step->first_operand; j < end; j++)
-            memory_bind_shape(plan, &plan->operands[j], symbols, &exec->operands[j]);
+            memory_bind_shape(plan, &plan->operands[j], symbols, &worker->operands[j]);
     }
 }
 
@@ -224,8 +252,6 @@ Exec *exec_open(const Plan *plan, const ExecOptions *options, Diag *diag)
         return NULL;
     }
     bind_addresses(exec);
-    for (uint32_t i = 0; i < plan->phase_count; i++)
-        exec->phases[i].steps = &exec->bound[plan->phases[i].first_step];
     return exec;
 }
 
@@ -239,14 +265,18 @@ void exec_close(Exec *exec)
     unmap_memory(&exec->act);
     unmap_memory(&exec->scratch);
     unmap_memory(&exec->io);
+    for (int32_t i = 0; i < exec->memory.options.threads && exec->workers; i++) {
+        Worker *worker = &exec->workers[i];
+        free(worker->operands);
+        free(worker->calls);
+        free(worker->bound);
+        free(worker->runs);
+        free(worker->spans);
+    }
+    free(exec->workers);
     free(exec->outputs);
     free(exec->constants);
-    free(exec->operands);
     free(exec->rows);
-    free(exec->calls);
-    free(exec->bound);
-    free(exec->phases);
-    free(exec->times);
     free(exec);
 }
 
@@ -289,32 +319,63 @@ ExecMemory exec_memory(const Exec *exec)
     };
 }
 
-const ExecTime *exec_times(const Exec *exec)
+const void *exec_weights(const Exec *exec)
 {
-    return exec->times;
+    return exec->weights;
 }
 
-static void bind_phase(Exec *exec, BoundPhase *bound, const PlanPhase *phase, int64_t t, int64_t r,
-                       int64_t b)
+const ExecRun *exec_last_run(const Exec *exec)
 {
-    const int64_t symbols[SYMBOL_COUNT] = {t, r, b, exec->memory.pages_per_sequence};
-    bind_shapes(exec, phase, symbols);
+    return &exec->workers[0].runs[exec->phase];
+}
+
+const ExecSpan *exec_spans(const Exec *exec, int32_t thread)
+{
+    return exec->workers[thread].spans;
+}
+
+// The first tile of a thread's share; single tiles fall to thread 0, which is awake already.
+static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
+{
+    return (tiles * thread + threads - 1) / threads;
+}
+
+// The step of a thread, with all of its tiles if the thread keeps the results to itself.
+static ExecStep bind_step(const Exec *exec, uint32_t index, int32_t thread, int64_t tiles)
+{
+    const PlanStep *step = &exec->plan->steps[index];
+    int32_t threads = exec->memory.options.threads;
+    bool own = step->result_count && exec->plan->operands[step->first_operand].region == REGION_OWN;
+    return (ExecStep){.row = exec->rows[index],
+                      .call = &exec->workers[thread].calls[index],
+                      .first = own ? 0 : share(tiles, thread, threads),
+                      .last = own ? tiles : share(tiles, thread + 1, threads),
+                      .step = index};
+}
+
+static void bind_run(const Exec *exec, int32_t thread)
+{
+    Worker *worker = &exec->workers[thread];
+    ExecRun *run = &worker->runs[exec->phase];
+    const PlanPhase *phase = run->phase;
+    ExecStep *steps = &worker->bound[phase->first_step];
+    bind_shapes(exec, worker, phase);
     bool barrier = false;
-    bound->step_count = 0;
+    run->step_count = 0;
     for (uint32_t i = phase->first_step; i < phase->first_step + phase->step_count; i++) {
-        const KernelRow *row = exec->rows[i];
         barrier |= exec->plan->steps[i].barrier_before;
-        int64_t tiles = row->tiles(&exec->calls[i]);
+        int64_t tiles = exec->rows[i]->tiles(&worker->calls[i]);
         if (tiles == 0)
             continue;
-        bool first = bound->step_count == 0;
-        bound->steps[bound->step_count++] =
-            (BoundStep){&exec->calls[i], row->run, tiles, barrier && !first, i};
+        ExecStep *step = &steps[run->step_count];
+        *step = bind_step(exec, i, thread, tiles);
+        step->barrier = barrier && run->step_count > 0;
+        run->step_count++;
         barrier = false;
     }
-    bound->t = t;
-    bound->r = r;
-    bound->b = b;
+    run->t = exec->t;
+    run->r = exec->r;
+    run->b = exec->b;
 }
 
 static int64_t now_ns(void)
@@ -324,46 +385,48 @@ static int64_t now_ns(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-// The first tile of a thread's share; single tiles fall to thread 0, which is awake already.
-static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
-{
-    return (tiles * thread + threads - 1) / threads;
-}
-
 static void run_steps(void *context, int32_t thread, int32_t threads)
 {
-    Exec *exec = context;
-    const BoundPhase *phase = exec->current;
-    void *scratch = exec->scratch.bytes + thread * exec->memory.thread_scratch;
-    ExecTime *times = thread == 0 ? exec->times : NULL;
-    for (uint32_t i = 0; i < phase->step_count; i++) {
-        const BoundStep *step = &phase->steps[i];
-        int64_t begin = times ? now_ns() : 0;
+    const Exec *exec = context;
+    const Worker *worker = &exec->workers[thread];
+    const ExecRun *run = &worker->runs[exec->phase];
+    assert(threads == exec->memory.options.threads);
+    if (run->t != exec->t || run->r != exec->r || run->b != exec->b)
+        bind_run(exec, thread);
+    for (uint32_t i = 0; i < run->step_count; i++) {
+        const ExecStep *step = &run->steps[i];
+        if (worker->spans)
+            worker->spans[i].came = now_ns();
         if (step->barrier)
-            pool_barrier(exec->pool);
-        int64_t first = share(step->tiles, thread, threads);
-        int64_t last = share(step->tiles, thread + 1, threads);
-        if (first < last)
-            step->run(step->call, scratch, first, last);
-        if (times) {
-            times[step->step].ns += now_ns() - begin;
-            times[step->step].runs++;
-        }
+            pool_barrier(exec->pool, thread);
+        if (worker->spans)
+            worker->spans[i].began = step->barrier ? now_ns() : worker->spans[i].came;
+        if (step->first < step->last)
+            step->row->run(step->call, worker->scratch, step->first, step->last);
+        if (worker->spans)
+            worker->spans[i].done = now_ns();
     }
 }
 
 void exec_run(Exec *exec, int64_t t, int64_t r, int64_t b)
 {
     const Plan *plan = exec->plan;
+    const ExecOptions *options = &exec->memory.options;
     assert(t >= 1 && t <= plan->info.batch);
-    assert(r >= 0 && r <= t && r <= exec->memory.options.rows_max);
-    assert(b >= 1 && b <= t && b <= exec->memory.options.sequences);
-    uint32_t index = 0;
-    while (plan->phases[index].bound_t < t)
-        index++;
-    BoundPhase *phase = &exec->phases[index];
-    if (phase->t != t || phase->r != r || phase->b != b)
-        bind_phase(exec, phase, &plan->phases[index], t, r, b);
-    exec->current = phase;
+    assert(r >= 0 && r <= t && r <= options->rows_max);
+    assert(b >= 1 && b <= t && b <= options->sequences);
+    exec->phase = 0;
+    while (plan->phases[exec->phase].bound_t < t)
+        exec->phase++;
+    exec->t = t;
+    exec->r = r;
+    exec->b = b;
+    int64_t begin = options->watch ? now_ns() : 0;
     pool_run(exec->pool, run_steps, exec);
+    if (!options->watch)
+        return;
+    ExecRun *run = &exec->workers[0].runs[exec->phase];
+    run->begin = begin;
+    run->end = now_ns();
+    options->watch(options->watch_context, exec);
 }

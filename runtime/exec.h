@@ -3,16 +3,20 @@
 #ifndef RUNTIME_EXEC_H
 #define RUNTIME_EXEC_H
 
+#include "kernels/kernel.h"
 #include "runtime/plan.h"
 
 typedef struct Exec Exec;
+// Called at the end of each run by the thread that asked for it.
+typedef void ExecWatch(void *context, const Exec *exec);
 
 typedef struct ExecOptions {
     int32_t threads;   // 0: as many as this process may use
     int64_t context;   // tokens a sequence can hold; 0: the model's
     int32_t sequences; // 0: 1
     int64_t rows_max;  // most rows of results in a step; 0: one a sequence
-    bool profile;      // add up each step's time
+    ExecWatch *watch;  // NULL: nobody; else each run keeps the times of its steps
+    void *watch_context;
 } ExecOptions;
 
 // Bytes that a run holds, as far as it has touched them (kv is touched as sequences grow).
@@ -20,10 +24,28 @@ typedef struct ExecMemory {
     int64_t weights, kv, act, scratch, io;
 } ExecMemory;
 
-// Nanoseconds and runs of one step, as thread 0 saw them (the wait at its barrier included).
-typedef struct ExecTime {
-    int64_t ns, runs;
-} ExecTime;
+// A step of the last run, bound to a thread's data.
+typedef struct ExecStep {
+    const KernelRow *row;
+    const KernelCall *call;
+    int64_t first, last; // tiles of the thread
+    bool barrier;        // before it
+    uint32_t step;       // of the plan
+} ExecStep;
+
+// The last run as thread 0 went through it: the steps that had tiles. Times are in ns.
+typedef struct ExecRun {
+    const PlanPhase *phase;
+    int64_t t, r, b;
+    const ExecStep *steps;
+    uint32_t step_count;
+    int64_t begin, end; // 0 unless someone watches
+} ExecRun;
+
+// When a thread came to a step, could begin it (after its barrier) and was done with its share.
+typedef struct ExecSpan {
+    int64_t came, began, done;
+} ExecSpan;
 
 // The plan must have phases and outlive the Exec. NULL with a message when memory or a weight file
 // is missing.
@@ -47,7 +69,11 @@ const float *exec_output(const Exec *exec, int32_t index);
 int32_t exec_find_output(const Exec *exec, const char *name);
 
 ExecMemory exec_memory(const Exec *exec);
-// One for each step of the plan; NULL unless profiling.
-const ExecTime *exec_times(const Exec *exec);
+// Region w as it is mapped or was made.
+const void *exec_weights(const Exec *exec);
+// Valid until the next run.
+const ExecRun *exec_last_run(const Exec *exec);
+// One for each of its steps; for those who watch.
+const ExecSpan *exec_spans(const Exec *exec, int32_t thread);
 
 #endif

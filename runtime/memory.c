@@ -11,7 +11,7 @@
 
 #include "runtime/pool.h"
 
-enum { IO_ALIGNMENT = 64, HUGE_BYTES = 2 << 20, SCRATCH_ALIGNMENT = 4096 };
+enum { IO_ALIGNMENT = 64, HUGE_BYTES = 2 << 20, THREAD_ALIGNMENT = 4096 };
 
 static int64_t round_up(int64_t value, int64_t multiple)
 {
@@ -159,7 +159,30 @@ static int64_t scratch_of_thread(const Plan *plan, const RunMemory *memory)
             most = bytes > most ? bytes : most;
         }
     }
-    return round_up(most, SCRATCH_ALIGNMENT);
+    return round_up(most, THREAD_ALIGNMENT);
+}
+
+static bool has_own_values(const Plan *plan, const PlanPhase *phase)
+{
+    for (uint32_t i = 0; i < phase->step_count; i++) {
+        const PlanStep *step = &plan->steps[phase->first_step + i];
+        for (int j = 0; j < step->result_count + step->operand_count; j++)
+            if (plan->operands[step->first_operand + (uint32_t)j].region == REGION_OWN)
+                return true;
+    }
+    return false;
+}
+
+static void size_arenas(const Plan *plan, RunMemory *memory)
+{
+    for (uint32_t i = 0; i < plan->phase_count; i++) {
+        const PlanPhase *phase = &plan->phases[i];
+        int64_t own = has_own_values(plan, phase) ? phase->act_bytes : 0;
+        memory->act = phase->act_bytes > memory->act ? phase->act_bytes : memory->act;
+        memory->thread_own = own > memory->thread_own ? own : memory->thread_own;
+    }
+    memory->thread_own = round_up(memory->thread_own, THREAD_ALIGNMENT);
+    memory->own = memory->thread_own * (memory->options.threads - 1);
 }
 
 static int64_t mapped_plan_bytes(const Plan *plan)
@@ -182,13 +205,13 @@ static int64_t tensor_bytes(const Plan *plan)
 
 static void sum_up(const Plan *plan, RunMemory *memory)
 {
-    const int64_t own[] = {memory->kv, memory->act, memory->scratch, memory->io};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        memory->rounding += memory_mapped_bytes(own[i]) - own[i];
+    const int64_t mapped[] = {memory->kv, memory->act + memory->own, memory->scratch, memory->io};
+    for (size_t i = 0; i < sizeof mapped / sizeof *mapped; i++)
+        memory->rounding += memory_mapped_bytes(mapped[i]) - mapped[i];
     if (!memory->weights_mapped && memory->weights > 0)
         memory->rounding += memory_mapped_bytes(memory->weights) - memory->weights;
-    memory->total = memory->weights + memory->kv + memory->act + memory->scratch + memory->io +
-                    memory->plan + memory->rounding;
+    memory->total = memory->weights + memory->kv + memory->act + memory->own + memory->scratch +
+                    memory->io + memory->plan + memory->rounding;
     memory->opening = memory->weights_mapped ? 0 : tensor_bytes(plan);
 }
 
@@ -203,9 +226,7 @@ bool memory_of_run(const Plan *plan, const ExecOptions *options, RunMemory *memo
                          "the plan holds a vocabulary and no model");
     if (!settle_options(plan, memory, diag))
         return false;
-    for (uint32_t i = 0; i < plan->phase_count; i++)
-        if (plan->phases[i].act_bytes > memory->act)
-            memory->act = plan->phases[i].act_bytes;
+    size_arenas(plan, memory);
     memory->io = all_io_bytes(plan, memory);
     memory->thread_scratch = scratch_of_thread(plan, memory);
     memory->scratch = memory->thread_scratch * memory->options.threads;
@@ -230,6 +251,9 @@ void memory_print(const RunMemory *memory, Text *out)
     snprintf(note, sizeof note, "%d pages a sequence", memory->pages_per_sequence);
     print_line(out, "kv", memory->kv, note);
     print_line(out, "act", memory->act, "of the largest phase");
+    snprintf(note, sizeof note, "%lld a thread but the first: what each makes for itself",
+             (long long)memory->thread_own);
+    print_line(out, "own", memory->own, note);
     snprintf(note, sizeof note, "%lld a thread", (long long)memory->thread_scratch);
     print_line(out, "scratch", memory->scratch, note);
     print_line(out, "io", memory->io, "inputs and outputs");
@@ -255,6 +279,8 @@ void memory_print_json(const RunMemory *memory, Text *out)
                    {"weights", memory->weights},
                    {"kv", memory->kv},
                    {"act", memory->act},
+                   {"own_per_thread", memory->thread_own},
+                   {"own", memory->own},
                    {"scratch_per_thread", memory->thread_scratch},
                    {"scratch", memory->scratch},
                    {"io", memory->io},

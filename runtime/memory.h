@@ -13,6 +13,8 @@ typedef struct RunMemory {
     int32_t pages_per_sequence;
     bool weights_mapped; // from the plan or its weights file; else made at open
     int64_t weights, kv, act, io;
+    int64_t thread_own;     // copy of the arena that each thread but the first has
+    int64_t own;            // all of them
     int64_t thread_scratch; // of one thread
     int64_t scratch;        // of all
     int64_t plan; // the plan's other sections, mapped; 0 for a plan that was never written

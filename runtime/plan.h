@@ -29,7 +29,7 @@
 // with the same fields, strings and info are its first two sections, and info begins with the same
 // seven strings, so that a plan of another format can still name the command that remakes it.
 enum { PLAN_COMMAND_MAX = 512 };
-enum { PLAN_FORMAT = 3, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = FILE_MAP_ALIGNMENT };
+enum { PLAN_FORMAT = 4, PLAN_ALIGNMENT = 64, PLAN_DATA_ALIGNMENT = FILE_MAP_ALIGNMENT };
 
 typedef enum WeightsIn {
     WEIGHTS_IN_MODEL, // made from the model's files when the plan is opened

@@ -249,12 +249,8 @@ static bool check_states(const Plan *plan, Diag *diag)
 {
     for (uint32_t i = 0; i < plan->state_count; i++) {
         const PlanState *state = &plan->states[i];
-        int64_t columns = 0;
-        bool overflow = state->kv_heads < 1 || state->head_dim < 1 ||
-                        __builtin_mul_overflow((int64_t)state->kv_heads, state->head_dim, &columns);
-        int64_t bytes = overflow ? -1
-                                 : plan_matrix_bytes(state->dtype, state->layout,
-                                                     plan->info.page_tokens, columns);
+        int64_t bytes = plan_state_bytes(state->dtype, state->layout, plan->info.page_tokens,
+                                         state->kv_heads, state->head_dim);
         if (state->role > 1 || bytes < 0 || bytes > state->bytes ||
             !plan_range_fits(state->offset, state->bytes, plan->info.page_bytes))
             return plan_refuse(plan, diag, "state %s does not lie in a page",

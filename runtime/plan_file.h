@@ -52,6 +52,9 @@ bool plan_check_vocabulary(const Plan *plan, Diag *diag);
 // Bytes of a matrix in a layout, or -1 when the dtype and layout do not go together, the columns
 // are no multiple of the block, a size is negative, or the product leaves 2^48.
 int64_t plan_matrix_bytes(uint32_t dtype, uint32_t layout, int64_t rows, int64_t columns);
+// Bytes of a page's tokens of a state, -1 in the same cases.
+int64_t plan_state_bytes(uint32_t dtype, uint32_t layout, int64_t tokens, int64_t heads,
+                         int64_t head_size);
 // Whether [offset, offset + bytes) lies in [0, size) and the offset is aligned.
 bool plan_range_fits(int64_t offset, int64_t bytes, int64_t size);
 

@@ -41,6 +41,16 @@ int64_t plan_matrix_bytes(uint32_t dtype, uint32_t layout, int64_t rows, int64_t
     return layout_bytes((DType)dtype, (Layout)layout, rows, columns);
 }
 
+int64_t plan_state_bytes(uint32_t dtype, uint32_t layout, int64_t tokens, int64_t heads,
+                         int64_t head_size)
+{
+    int64_t columns;
+    if (dtype >= DTYPE_COUNT || heads < 1 || head_size < 1 || head_size > SIZE_LIMIT ||
+        __builtin_mul_overflow(heads, state_columns((DType)dtype, 1, head_size), &columns))
+        return -1;
+    return plan_matrix_bytes(dtype, layout, tokens, columns);
+}
+
 bool plan_range_fits(int64_t offset, int64_t bytes, int64_t size)
 {
     return offset >= 0 && bytes >= 0 && offset % PLAN_ALIGNMENT == 0 && offset <= size &&
@@ -91,8 +101,8 @@ static bool check_state_place(const Plan *plan, View *view)
             return false;
     view->rows = shape->dims[0];
     view->columns = shape->dims[1].constant * shape->dims[2].constant;
-    int64_t bytes =
-        plan_matrix_bytes(operand->dtype, operand->layout, view->rows.constant, view->columns);
+    int64_t bytes = plan_state_bytes(operand->dtype, operand->layout, view->rows.constant,
+                                     shape->dims[1].constant, shape->dims[2].constant);
     return view->rows.constant == plan->info.page_tokens && bytes >= 0 && bytes <= operand->bytes &&
            plan_range_fits(operand->offset, operand->bytes, plan->info.page_bytes);
 }
@@ -141,6 +151,7 @@ static bool check_place(const Plan *plan, const PlanPhase *phase, View *view)
     case REGION_W: return check_weight_place(plan, view);
     case REGION_KV: return check_state_place(plan, view);
     case REGION_ACT: return check_act_place(phase, view);
+    case REGION_OWN: return phase->bound_t == 1 && check_act_place(phase, view);
     case REGION_IO: return check_io_place(plan, view);
     default: return false;
     }
@@ -161,7 +172,7 @@ static bool is_input(const View *view, StepInput input)
 // A value that a step made.
 static bool is_value(const View *view)
 {
-    return view->operand->region == REGION_ACT ||
+    return region_in_arena((Region)view->operand->region) ||
            (view->operand->region == REGION_IO && view->operand->offset >= INPUT_COUNT);
 }
 
@@ -225,6 +236,16 @@ static uint32_t post_of(const StepCheck *check)
     bool known = post == DTYPE_f32 || post == DTYPE_q8 || post == DTYPE_q8k;
     uint32_t writable = check->row->posts ? check->row->posts : DTYPE_SET(f32);
     return known && set_has(writable, post) ? post : (uint32_t)DTYPE_COUNT;
+}
+
+// A step of whose results one lies in own is run by every thread: all must lie there, and it may
+// write nothing else.
+static bool check_own(const StepCheck *check)
+{
+    int32_t own = 0, count = op_table[check->row->op].results;
+    for (int32_t i = 0; i < count; i++)
+        own += check->results[i].operand->region == REGION_OWN;
+    return own == 0 || (own == count && !op_table[check->row->op].written);
 }
 
 static const Dim symbol_t = {.factor = {[SYMBOL_T] = 1}}, symbol_r = {.factor = {[SYMBOL_R] = 1}};
@@ -550,6 +571,9 @@ bool plan_check_step(const Plan *plan, const PlanPhase *phase, uint32_t index, D
                                       : "impossible place of operand ",
                                number, diag);
     }
+    if (!check_own(&check))
+        return refuse_step(plan, index, "results in own where threads may not all run it", "",
+                           diag);
     if (!signature_checks[row->op](&check))
         return refuse_step(plan, index, "the operands do not fit: ", op_table[row->op].signature,
                            diag);

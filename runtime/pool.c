@@ -4,6 +4,11 @@
 // before a waiter looks at the counter for the last time (the futex call does), and read after the
 // counter was raised, both sequentially consistent: either the opener sees the sleeper or the
 // sleeper sees the new value.
+//
+// Threads tell the CPU that they run on. Who waits for one on its own CPU sleeps at once: it would
+// spin in that thread's time. So it is when another program keeps a core busy and the system puts
+// two threads on one of the others. Rejected: sched_yield, which gives the core to that program.
+#define _GNU_SOURCE // the CPU of a thread
 #include "runtime/pool.h"
 
 #include <assert.h>
@@ -12,6 +17,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +32,10 @@ typedef struct Gate {
     atomic_int sleepers;
 } Gate;
 
+typedef struct Seat {
+    _Alignas(LINE) atomic_int cpu; // on which the thread came to the barrier
+} Seat;
+
 struct Pool {
     Gate start, generation;
     _Alignas(LINE) atomic_int arrived; // at the barrier of this generation
@@ -34,6 +44,7 @@ struct Pool {
     int32_t threads, started; // started: threads that exist besides the caller
     int64_t spin_ns;
     pthread_t *handles;
+    Seat *seats; // one for each thread
 };
 
 typedef struct Start {
@@ -57,7 +68,16 @@ static int64_t now_ns(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static bool gate_spin(Gate *gate, unsigned seen, int64_t spin_ns)
+static bool shares_cpu(const Pool *pool, int32_t thread)
+{
+    int cpu = sched_getcpu();
+    for (int32_t i = 0; i < pool->threads; i++)
+        if (i != thread && atomic_load_explicit(&pool->seats[i].cpu, memory_order_relaxed) == cpu)
+            return true;
+    return false;
+}
+
+static bool gate_spin(const Pool *pool, Gate *gate, unsigned seen, int32_t thread)
 {
     int64_t end = 0;
     do {
@@ -67,14 +87,14 @@ static bool gate_spin(Gate *gate, unsigned seen, int64_t spin_ns)
             cpu_pause();
         }
         if (end == 0)
-            end = now_ns() + spin_ns;
-    } while (now_ns() < end);
+            end = now_ns() + pool->spin_ns;
+    } while (now_ns() < end && !shares_cpu(pool, thread));
     return false;
 }
 
-static void gate_wait(Gate *gate, unsigned seen, int64_t spin_ns)
+static void gate_wait(const Pool *pool, Gate *gate, unsigned seen, int32_t thread)
 {
-    if (gate_spin(gate, seen, spin_ns))
+    if (gate_spin(pool, gate, seen, thread))
         return;
     atomic_fetch_add(&gate->sleepers, 1);
     while (atomic_load(&gate->value) == seen)
@@ -89,13 +109,14 @@ static void gate_open(Gate *gate)
         syscall(SYS_futex, &gate->value, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-void pool_barrier(Pool *pool)
+void pool_barrier(Pool *pool, int32_t thread)
 {
     if (pool->threads == 1)
         return;
     unsigned seen = atomic_load_explicit(&pool->generation.value, memory_order_relaxed);
+    atomic_store_explicit(&pool->seats[thread].cpu, sched_getcpu(), memory_order_relaxed);
     if (atomic_fetch_add(&pool->arrived, 1) + 1 < pool->threads) {
-        gate_wait(&pool->generation, seen, pool->spin_ns);
+        gate_wait(pool, &pool->generation, seen, thread);
         return;
     }
     atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
@@ -109,11 +130,11 @@ static void *thread_main(void *argument)
     Pool *pool = start.pool;
     fesetenv(FE_DFL_ENV);
     for (unsigned seen = 0;; seen++) {
-        gate_wait(&pool->start, seen, pool->spin_ns);
+        gate_wait(pool, &pool->start, seen, start.thread);
         if (!pool->job)
             return NULL;
         pool->job(pool->context, start.thread, pool->threads);
-        pool_barrier(pool);
+        pool_barrier(pool, start.thread);
     }
 }
 
@@ -127,7 +148,7 @@ void pool_run(Pool *pool, PoolJob *job, void *context)
     if (pool->threads > 1)
         gate_open(&pool->start);
     job(context, 0, pool->threads);
-    pool_barrier(pool);
+    pool_barrier(pool, 0);
     fesetenv(&callers);
 }
 
@@ -155,6 +176,30 @@ static bool start_threads(Pool *pool, Diag *diag)
     return true;
 }
 
+static void free_pool(Pool *pool)
+{
+    free(pool->handles);
+    free(pool->seats);
+    free(pool);
+}
+
+static Pool *new_pool(int32_t threads)
+{
+    Pool *pool = aligned_alloc(LINE, sizeof *pool);
+    if (!pool)
+        return NULL;
+    memset(pool, 0, sizeof *pool);
+    pool->handles = calloc((size_t)threads, sizeof *pool->handles);
+    pool->seats = aligned_alloc(LINE, (size_t)threads * sizeof *pool->seats);
+    if (!pool->handles || !pool->seats) {
+        free_pool(pool);
+        return NULL;
+    }
+    for (int32_t i = 0; i < threads; i++)
+        atomic_init(&pool->seats[i].cpu, -1);
+    return pool;
+}
+
 Pool *pool_open(int32_t threads, Diag *diag)
 {
     int32_t cpus = pool_default_threads();
@@ -164,11 +209,8 @@ Pool *pool_open(int32_t threads, Diag *diag)
         diag_fail(diag, (Where){0}, "%d threads: give 1 to %d", threads, POOL_THREADS_MAX);
         return NULL;
     }
-    Pool *pool = aligned_alloc(LINE, sizeof *pool);
-    if (pool)
-        memset(pool, 0, sizeof *pool);
-    if (!pool || !(pool->handles = calloc((size_t)threads, sizeof *pool->handles))) {
-        free(pool);
+    Pool *pool = new_pool(threads);
+    if (!pool) {
         diag_fail(diag, (Where){0}, "out of memory for %d threads", threads);
         return NULL;
     }
@@ -189,6 +231,5 @@ void pool_close(Pool *pool)
     gate_open(&pool->start);
     for (int32_t i = 0; i < pool->started; i++)
         pthread_join(pool->handles[i], NULL);
-    free(pool->handles);
-    free(pool);
+    free_pool(pool);
 }

@@ -3,7 +3,7 @@
 // pool_run gives every thread the same job and returns when all have finished. Within a job threads
 // meet at pool_barrier only. Who waits spins for about 50 µs, then sleeps on a futex: spinning for
 // longer collapses when a core is shared, sleeping at once costs a wake-up at each of hundreds of
-// barriers a token. With more threads than CPUs nobody spins.
+// barriers a token. With more threads than CPUs nobody spins, nor for a thread on the own CPU.
 //
 // All threads compute in the default floating-point environment (round to nearest, denormals kept);
 // the caller's own is restored when pool_run returns. A pool serves one caller at a time.
@@ -33,6 +33,6 @@ int32_t pool_threads(const Pool *pool);
 void pool_run(Pool *pool, PoolJob *job, void *context);
 // Returns once every thread of the pool has called it; what threads wrote before is then visible to
 // all.
-void pool_barrier(Pool *pool);
+void pool_barrier(Pool *pool, int32_t thread);
 
 #endif

@@ -4,8 +4,9 @@
 // the same logits and seed give the same token everywhere (built without contraction of a * b + c,
 // -ffp-contract=off).
 //
-// Nothing sorts the vocabulary. Top-k keeps a heap of the k best with the worst on top, so most
-// logits cost one comparison; the mass cuts pop a heap only until the mass is reached.
+// Nothing sorts the vocabulary. Top-k keeps a heap of the k best with the worst on top, and passes
+// over blocks of logits that have none above it; the mass cuts pop a heap only until the mass is
+// reached.
 #include "runtime/sample.h"
 
 #include <assert.h>
@@ -251,15 +252,42 @@ static void apply_penalties(Sampler *sampler, float *logits)
         occurrences[sampler->window[i]] = abs(occurrences[sampler->window[i]]);
 }
 
+// Most blocks of logits hold nothing above what was found before them; to see that takes a few
+// vector instructions of the machine that the compiler builds for.
+typedef float Lanes __attribute__((vector_size(16)));
+typedef int32_t LaneMask __attribute__((vector_size(16)));
+enum { BLOCK = 64, LANES = sizeof(Lanes) / sizeof(float) };
+
+static inline bool block_has_above(const float *logits, float threshold)
+{
+    const Lanes least = {threshold, threshold, threshold, threshold};
+    LaneMask above = {0};
+#pragma GCC unroll 16
+    for (int i = 0; i < BLOCK; i += LANES) {
+        Lanes lanes;
+        memcpy(&lanes, logits + i, sizeof lanes);
+        above |= lanes > least;
+    }
+    return above[0] | above[1] | above[2] | above[3];
+}
+
+// The first id from `id` on whose logit is above the threshold; `count` if there is none.
+static int32_t next_above(const float *logits, int32_t id, int32_t count, float threshold)
+{
+    while (id + BLOCK <= count && !block_has_above(logits + id, threshold))
+        id += BLOCK;
+    while (id < count && !(logits[id] > threshold))
+        id++;
+    return id;
+}
+
 static int32_t first_maximum(const float *logits, int32_t count)
 {
     int32_t best = -1;
     float highest = -INFINITY;
-    for (int32_t id = 0; id < count; id++) {
-        if (logits[id] > highest) {
-            highest = logits[id];
-            best = id;
-        }
+    for (int32_t id = 0; (id = next_above(logits, id, count, highest)) < count; id++) {
+        highest = logits[id];
+        best = id;
     }
     return best;
 }
@@ -317,14 +345,11 @@ static void select_candidates(Sampler *sampler, const float *logits, int32_t k)
     if (count < k || k == sampler->logit_count)
         return;
     make_heap(heap, k, true);
-    float worst = (float)heap[0].key;
-    for (; id < sampler->logit_count; id++) {
-        // Ids ascend: an equal logit comes after the worst.
-        if (logits[id] > worst) {
-            heap[0] = (Candidate){(double)logits[id], 0.0, id};
-            sift_down(heap, k, 0, true);
-            worst = (float)heap[0].key;
-        }
+    // Ids ascend: an equal logit comes after the worst.
+    while ((id = next_above(logits, id, sampler->logit_count, (float)heap[0].key)) <
+           sampler->logit_count) {
+        heap[0] = (Candidate){(double)logits[id], 0.0, id++};
+        sift_down(heap, k, 0, true);
     }
     for (int32_t last = k - 1; last > 0; last--) {
         swap_candidates(&heap[0], &heap[last]);

@@ -33,8 +33,8 @@ static bool check_logits(Session *session, Diag *diag)
 
 static bool open_parts(Session *session, const SessionOptions *options, Diag *diag)
 {
-    ExecOptions wanted = {options->threads, options->context, options->sequences, options->rows_max,
-                          options->profile};
+    ExecOptions wanted = {options->threads,  options->context, options->sequences,
+                          options->rows_max, options->watch,   options->watch_context};
     session->exec = exec_open(session->plan, &wanted, diag);
     if (!session->exec || !check_logits(session, diag))
         return false;

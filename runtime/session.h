@@ -14,7 +14,8 @@ typedef struct SessionOptions {
     int32_t sequences; // 0: 1
     int64_t rows_max;  // most rows of logits in a step; 0: one a sequence
     int64_t chunk;     // most tokens session_feed gives a step; 0: the plan's batch
-    bool profile;
+    ExecWatch *watch;  // see exec.h
+    void *watch_context;
 } SessionOptions;
 
 typedef enum RowsWanted { ROWS_NONE, ROWS_LAST, ROWS_ALL } RowsWanted;

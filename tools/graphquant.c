@@ -10,14 +10,21 @@
 #include "tools/common/exec_options.h"
 #include "tools/common/version.h"
 #include "tools/quant/convert.h"
+#include "tools/quant/synth.h"
 
 static const char usage[] =
-    "usage: graphquant [options] MODEL OUT.gguf [f32|f16|bf16|q8_0]\n"
-    "       MODEL is a Hugging Face folder, a GGUF file or a llama2.c file\n";
+    "usage: graphquant [options] MODEL OUT.gguf [TYPE]\n"
+    "       graphquant [options] --synth SHAPE OUT.gguf [TYPE]\n"
+    "       MODEL is a Hugging Face folder, a GGUF file or a llama2.c file\n"
+    "       SHAPE is tinyllama-1.1b, qwen2-0.5b, stories15m, llama or qwen2[,layers=N,embd=N…]\n";
 
 static const char footer[] =
-    "Without a type matrices stay as they are stored. Vectors and norms are written in f32, and a\n"
-    "matrix whose rows are not whole blocks of the type in f16, as llama.cpp's converter does.\n";
+    "TYPE is one of llama-quantize's: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q3_k_m\n"
+    "q3_k_l q4_k_s q4_k_m q5_k_s q5_k_m q6_k iq4_nl iq4_xs mxfp4_moe. The head and some matrices "
+    "get\n"
+    "a better one (frontends/gguf/mixes.def), unless --pure; a matrix whose rows are not whole "
+    "blocks\n"
+    "falls back, which is told. Without TYPE matrices stay as they are stored.\n";
 
 static int report(const Diag *diag, int status)
 {
@@ -25,32 +32,72 @@ static int report(const Diag *diag, int status)
     return status;
 }
 
-// The operands: the type, DTYPE_COUNT when there is none, and the threads.
-static bool take_operands(const Options *options, DType *type, int32_t *threads, Diag *diag)
+// What is to be done.
+typedef struct Request {
+    const char *in, *out; // in: the shape of --synth
+    bool synth;
+    const GgufMix *mix; // NULL: types as they are stored
+    bool pure;
+    ConvertOptions how;
+} Request;
+
+static bool find_mix(const char *name, const GgufMix **mix, Diag *diag)
+{
+    Text names = {0};
+    *mix = gguf_mix_find(name);
+    if (!*mix) {
+        gguf_mix_print_names(&names);
+        diag_fail(diag, (Where){0}, "type %s is not one of %s", name, names.bytes);
+        text_free(&names);
+    }
+    return *mix != NULL;
+}
+
+static bool take_request(const Options *options, Request *request, Diag *diag)
 {
     const OptionList *operands = &options->operands;
-    int64_t count;
-    *type = operands->count == 3 ? gguf_export_type(operands->items[2]) : DTYPE_COUNT;
-    if (operands->count < 2 || operands->count > 3)
-        return diag_fail(diag, (Where){0}, "graphquant wants MODEL OUT.gguf [TYPE]; see --help");
-    if (operands->count == 3 && *type == DTYPE_COUNT)
-        return diag_fail(diag, (Where){0}, "type %s is not one of f32, f16, bf16, q8_0",
-                         operands->items[2]);
-    if (!option_number("-t", options->threads, 1, POOL_THREADS_MAX, &count, diag))
+    int32_t files = options->synth ? 1 : 2;
+    int64_t threads;
+    if (operands->count < files || operands->count > files + 1)
+        return diag_fail(diag, (Where){0}, "graphquant wants %s [TYPE]; see --help",
+                         options->synth ? "--synth SHAPE OUT.gguf" : "MODEL OUT.gguf");
+    if (!option_number("-t", options->threads, 1, POOL_THREADS_MAX, &threads, diag))
         return false;
-    *threads = (int32_t)count;
-    return true;
+    request->synth = options->synth != NULL;
+    request->in = options->synth ? options->synth : operands->items[0];
+    request->out = operands->items[files - 1];
+    request->pure = options->pure;
+    request->how = (ConvertOptions){.threads = (int32_t)threads,
+                                    .progress = isatty(STDERR_FILENO),
+                                    .make_row = options->synth ? synth_row : NULL};
+    return operands->count == files || find_mix(operands->items[files], &request->mix, diag);
 }
 
 // Matrices that could not have the type that was asked for are never passed over in silence.
-static void note_exceptions(const GgufContents *contents, DType type)
+static void note_exceptions(const GgufContents *contents)
 {
-    for (int32_t i = 0; type != DTYPE_COUNT && i < contents->tensors.count; i++) {
+    for (int32_t i = 0; i < contents->tensors.count; i++) {
         const GgufTensor *tensor = &contents->tensors.items[i];
-        if (tensor->dtype != type && tensor->dtype != DTYPE_f32)
+        if (tensor->dtype != tensor->wanted)
             fprintf(stderr, "note: \"%s\" is written in %s: its rows are not whole blocks of %s\n",
-                    tensor->name, dtype_table[tensor->dtype].name, dtype_table[type].name);
+                    tensor->name, dtype_table[tensor->dtype].name,
+                    dtype_table[tensor->wanted].name);
     }
+}
+
+// Errors of two roundings add up; llama-quantize asks for --allow-requantize.
+static void note_requantised(const GgufContents *contents)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < contents->tensors.count; i++) {
+        DType from = recipe_dtype(contents->tensors.items[i].recipe);
+        count +=
+            from != contents->tensors.items[i].dtype && dtype_table[from].kind == DTYPE_KIND_QUANT;
+    }
+    if (count)
+        fprintf(stderr,
+                "note: %d tensors are quantised already; a file of floats gives a better one\n",
+                count);
 }
 
 static bool is_same_file(const char *a, const char *b)
@@ -60,30 +107,44 @@ static bool is_same_file(const char *a, const char *b)
            first.st_ino == second.st_ino;
 }
 
-static bool convert(const ModelFile *model, const char *path, DType type,
-                    const ConvertOptions *options, Arena *arena, Diag *diag)
+static bool convert(const ModelFile *model, const Request *request, Arena *arena, Diag *diag)
 {
     GgufContents contents;
     Text header = {0};
-    bool good = gguf_export(model, type, arena, &contents, diag) &&
+    bool good = gguf_export(model, request->mix, request->pure, arena, &contents, diag) &&
                 gguf_print_header(&contents, model->path, &header, diag);
     if (good) {
-        note_exceptions(&contents, type);
-        good = convert_write(model, &contents, &header, path, options, diag);
+        note_exceptions(&contents);
+        note_requantised(&contents);
+        good = convert_write(model, &contents, &header, request->out, &request->how, diag);
     }
     if (good)
-        printf("%s: %d tensors, %d keys\n", path, contents.tensors.count, contents.metadata.count);
+        printf("%s: %d tensors, %d keys\n", request->out, contents.tensors.count,
+               contents.metadata.count);
     text_free(&header);
     return good;
+}
+
+static int run(const Request *request, Diag *diag)
+{
+    Arena arena = {0};
+    if (!request->synth && is_same_file(request->in, request->out))
+        return diag_fail(diag, (Where){.file = request->out},
+                         "would overwrite the model that is read"),
+               report(diag, 1);
+    ModelFile *model = request->synth ? synth_open(request->in, &arena, diag)
+                                      : model_file_open(request->in, &arena, diag);
+    bool good = model && convert(model, request, &arena, diag);
+    model_file_close(model);
+    arena_free(&arena);
+    return good ? 0 : report(diag, 1);
 }
 
 int main(int argc, char **argv)
 {
     Options options;
     Diag diag = {0};
-    Arena arena = {0};
-    DType type;
-    ConvertOptions how = {0};
+    Request request = {0};
     if (!options_parse(PROGRAM_GRAPHQUANT, argc, argv, &options, &diag))
         return report(&diag, 2);
     if (options.help) {
@@ -92,17 +153,7 @@ int main(int argc, char **argv)
     }
     if (options.version)
         return printf("graphquant %s\n", GRAPHC_VERSION) < 0;
-    if (!take_operands(&options, &type, &how.threads, &diag))
+    if (!take_request(&options, &request, &diag))
         return report(&diag, 2);
-    const char *in = options.operands.items[0], *out = options.operands.items[1];
-    how.verbose = options.verbose;
-    how.progress = isatty(STDERR_FILENO);
-    if (is_same_file(in, out))
-        return diag_fail(&diag, (Where){.file = out}, "would overwrite the model that is read"),
-               report(&diag, 1);
-    ModelFile *model = model_file_open(in, &arena, &diag);
-    bool good = model && convert(model, out, type, &how, &arena, &diag);
-    model_file_close(model);
-    arena_free(&arena);
-    return good ? 0 : report(&diag, 1);
+    return run(&request, &diag);
 }

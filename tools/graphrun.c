@@ -9,6 +9,7 @@
 #include "tools/common/exec_options.h"
 #include "tools/common/version.h"
 #include "tools/run/locate.h"
+#include "tools/run/profile.h"
 #include "tools/run/prompt.h"
 #include "tools/run/run.h"
 
@@ -19,6 +20,7 @@ static const char usage[] =
     "       graphrun MODEL --tokenize < TEXT        also --detokenize\n"
     "       graphrun MODEL --ids 1,80,147 --logits OUT.npy\n"
     "       graphrun MODEL --perplexity FILE [--documents SEPARATOR]\n"
+    "       graphrun MODEL --bench pp512,tg128      how fast, beside what the machine can\n"
     "       graphrun MODEL --dry-run                what the run would take of memory\n";
 
 static const char footer[] = "Without -p, -f and --ids the prompt is read from stdin.\n"
@@ -66,6 +68,7 @@ bool run_session_options(const Run *run, int64_t rows_max, SessionOptions *sessi
                                 .sequences = exec.sequences,
                                 .rows_max = rows_max,
                                 .chunk = chunk};
+    run_profile_watch(run->profile, session);
     if (exec.context > run->plan->info.context_length)
         fprintf(stderr,
                 "note: the model was trained for %lld tokens of context, -c asks for %lld\n",
@@ -158,6 +161,14 @@ static bool check_chat_options(const Options *options, Diag *diag)
     return true;
 }
 
+static bool check_profile_options(const Options *options, Diag *diag)
+{
+    bool runs = !needs_text_only(options) && !options->dry_run;
+    if (!runs && (options->profile || options->trace))
+        return diag_fail(diag, (Where){0}, "--profile and --trace need a run of the model");
+    return true;
+}
+
 static int run_mode(Run *run, Diag *diag)
 {
     const Options *options = run->options;
@@ -176,6 +187,8 @@ static int run_mode(Run *run, Diag *diag)
         return detokenize(run, diag);
     if (options->perplexity)
         return run_perplexity(run, diag);
+    if (options->bench)
+        return run_bench(run, diag);
     if (options->logits || options->taps.count)
         return run_trace(run, diag);
     if (is_conversation(options))
@@ -193,8 +206,11 @@ static int run_program(const Options *options, const char *path, Diag *diag)
     int status = -1;
     if (run.plan->vocabulary.kind != VOCABULARY_NONE)
         run.tokenizer = tokenizer_new(&run.plan->vocabulary, diag);
+    if (!diag->failed && check_profile_options(options, diag))
+        run.profile = run_profile_open(&run, diag);
     if (!diag->failed)
         status = run_mode(&run, diag);
+    run_profile_close(run.profile);
     tokenizer_free(run.tokenizer);
     plan_close(run.plan);
     return status;

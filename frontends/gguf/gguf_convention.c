@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "frontends/gguf/gguf.h"
+#include "frontends/gguf/gguf_mix.h"
 #include "graph/graph.h"
 
 static bool fail(const Convention *convention, const char *name, const char *what)
@@ -24,7 +25,7 @@ static bool fail(const Convention *convention, const char *name, const char *wha
 static void put_factors(const Convention *convention, const char *name, const float *factors,
                         int64_t count)
 {
-    GgufTensor tensor = {.name = name, .dtype = DTYPE_f32, .rank = 1, .shape = {count}};
+    GgufTensor tensor = {.name = name, .rank = 1, .shape = {count}};
     tensor.recipe = recipe_values(convention->arena, factors, count);
     vector_push(convention->arena, &convention->contents->tensors, tensor);
 }
@@ -128,7 +129,6 @@ static void mark(const Convention *convention, const Recipe *recipe, bool *used)
 static bool put_weight(const Convention *convention, const FileWeight *weight, bool *used)
 {
     GgufTensor tensor = {.name = weight->name, .rank = weight->rank, .recipe = weight->recipe};
-    DType matrices = convention->matrices;
     if (!tensor.recipe)
         return diag_fail(convention->diag, (Where){.file = convention->file->path},
                          "tensor \"%.128s\" has type %s, which graphquant does not read",
@@ -138,10 +138,9 @@ static bool put_weight(const Convention *convention, const FileWeight *weight, b
     if (gguf_is_permuted(convention->architecture, weight->name) &&
         !permute_back(convention, weight, &tensor.recipe))
         return false;
-    if (matrices == DTYPE_COUNT)
-        matrices = recipe_dtype(tensor.recipe);
     memcpy(tensor.shape, weight->shape, sizeof tensor.shape);
-    tensor.dtype = gguf_tensor_type(weight->name, weight->rank, tensor.recipe->columns, matrices);
+    tensor.dtype = tensor.wanted =
+        gguf_is_matrix(weight->name, weight->rank) ? recipe_dtype(tensor.recipe) : DTYPE_f32;
     vector_push(convention->arena, &convention->contents->tensors, tensor);
     mark(convention, tensor.recipe, used);
     return true;

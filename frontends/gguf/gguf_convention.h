@@ -7,7 +7,6 @@
 typedef struct Convention {
     const ModelFile *file;
     const char *architecture; // general.architecture of the GGUF file
-    DType matrices;           // or DTYPE_COUNT: as they are stored
     Arena *arena;
     GgufContents *contents;
     Diag *diag;

@@ -12,25 +12,6 @@
 
 enum { QUANTIZATION_VERSION = 2 };
 
-static const struct {
-    DType dtype;
-    uint32_t number; // general.file_type
-} file_types[] = {
-    {DTYPE_f32, 0},
-    {DTYPE_f16, 1},
-    {DTYPE_q8_0, 7},
-    {DTYPE_bf16, 32},
-};
-enum { FILE_TYPE_COUNT = sizeof file_types / sizeof *file_types };
-
-DType gguf_export_type(const char *name)
-{
-    for (int i = 0; i < FILE_TYPE_COUNT; i++)
-        if (strcmp(dtype_table[file_types[i].dtype].name, name) == 0)
-            return file_types[i].dtype;
-    return DTYPE_COUNT;
-}
-
 void gguf_put_key(GgufContents *contents, Arena *arena, const char *key, MetaValue value)
 {
     Metadata entry = {.key = key, .value = value};
@@ -59,25 +40,8 @@ bool gguf_ends_with(const char *text, const char *end)
     return length >= tail && memcmp(text + length - tail, end, tail) == 0;
 }
 
-static bool is_always_f32(const char *name, int32_t rank)
-{
-    static const char *const endings[] = {"_norm.weight", ".ffn_gate_inp.weight",
-                                          ".ffn_gate_inp_shexp.weight", "position_embd.weight"};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (gguf_ends_with(name, endings[i]))
-            return true;
-    return rank < 2 || !gguf_ends_with(name, ".weight");
-}
-
-DType gguf_tensor_type(const char *name, int32_t rank, int64_t columns, DType matrices)
-{
-    if (is_always_f32(name, rank))
-        return DTYPE_f32;
-    return columns % dtype_table[matrices].block_elements ? DTYPE_f16 : matrices;
-}
-
-static bool copy_tensor(const ModelFile *file, const FileTensor *tensor, DType matrices,
-                        Arena *arena, GgufContents *contents, Diag *diag)
+static bool copy_tensor(const ModelFile *file, const FileTensor *tensor, Arena *arena,
+                        GgufContents *contents, Diag *diag)
 {
     int64_t columns = tensor->rank ? tensor->shape[tensor->rank - 1] : 1, rows = 1;
     if (tensor->dtype == DTYPE_COUNT)
@@ -86,10 +50,11 @@ static bool copy_tensor(const ModelFile *file, const FileTensor *tensor, DType m
                          tensor->type_name);
     for (int32_t i = 0; i + 1 < tensor->rank; i++)
         rows *= tensor->shape[i];
-    GgufTensor copy = {.name = tensor->name, .dtype = tensor->dtype, .rank = tensor->rank};
+    GgufTensor copy = {.name = tensor->name,
+                       .dtype = tensor->dtype,
+                       .wanted = tensor->dtype,
+                       .rank = tensor->rank};
     memcpy(copy.shape, tensor->shape, sizeof copy.shape);
-    if (matrices != DTYPE_COUNT)
-        copy.dtype = gguf_tensor_type(tensor->name, tensor->rank, columns, matrices);
     copy.recipe = recipe_tensor(arena, tensor->name, tensor->dtype, rows, columns);
     vector_push(arena, &contents->tensors, copy);
     return true;
@@ -106,20 +71,19 @@ static bool is_of_the_file(const char *key)
     return false;
 }
 
-static bool copy_file(const ModelFile *file, DType matrices, Arena *arena, GgufContents *contents,
-                      Diag *diag)
+static bool copy_file(const ModelFile *file, Arena *arena, GgufContents *contents, Diag *diag)
 {
     for (int64_t i = 0; i < file->metadata_count; i++)
         if (!is_of_the_file(file->metadata[i].key))
             gguf_put_key(contents, arena, file->metadata[i].key, file->metadata[i].value);
     for (int64_t i = 0; i < file->tensor_count; i++)
-        if (!copy_tensor(file, &file->tensors[i], matrices, arena, contents, diag))
+        if (!copy_tensor(file, &file->tensors[i], arena, contents, diag))
             return false;
     return true;
 }
 
-// The number for the type that most elements of matrices have; false where it is no type of ours.
-static bool file_type(const GgufContents *contents, uint32_t *number)
+// The mix whose number tells of the type that most elements of matrices have, NULL if none does.
+static const GgufMix *mix_of(const GgufContents *contents)
 {
     uint64_t elements[DTYPE_COUNT] = {0};
     DType most = DTYPE_f32;
@@ -130,37 +94,33 @@ static bool file_type(const GgufContents *contents, uint32_t *number)
         if (elements[tensor->dtype] > elements[most])
             most = tensor->dtype;
     }
-    for (int i = 0; i < FILE_TYPE_COUNT; i++)
-        if (file_types[i].dtype == most) {
-            *number = file_types[i].number;
-            return true;
-        }
-    return false;
+    return gguf_mix_of_type(most);
 }
 
-static void put_file_type(const ModelFile *file, DType matrices, Arena *arena,
+static void put_file_type(const ModelFile *file, const GgufMix *mix, Arena *arena,
                           GgufContents *contents)
 {
     const MetaValue *was = model_file_meta(file, "general.file_type");
-    uint32_t number;
-    if (was && matrices == DTYPE_COUNT)
+    const GgufMix *told = mix ? mix : mix_of(contents);
+    if (was && !mix)
         gguf_put_key(contents, arena, "general.file_type", *was);
-    else if (file_type(contents, &number))
-        gguf_put_key(contents, arena, "general.file_type", gguf_value_u32(number));
+    else if (told)
+        gguf_put_key(contents, arena, "general.file_type", gguf_value_u32(told->file_type));
     gguf_put_key(contents, arena, "general.quantization_version",
                  gguf_value_u32(QUANTIZATION_VERSION));
 }
 
-bool gguf_export(const ModelFile *file, DType matrices, Arena *arena, GgufContents *contents,
-                 Diag *diag)
+bool gguf_export(const ModelFile *file, const GgufMix *mix, bool pure, Arena *arena,
+                 GgufContents *contents, Diag *diag)
 {
     *contents = (GgufContents){0};
-    Convention convention = {file, gguf_architecture(file->architecture), matrices, arena, contents,
-                             diag};
-    bool is_gguf = memcmp(file->parts.items[0].mapping, "GGUF", 4) == 0;
-    if (is_gguf ? !copy_file(file, matrices, arena, contents, diag)
+    Convention convention = {file, gguf_architecture(file->architecture), arena, contents, diag};
+    bool is_gguf = file->parts.count && memcmp(file->parts.items[0].mapping, "GGUF", 4) == 0;
+    if (is_gguf ? !copy_file(file, arena, contents, diag)
                 : !gguf_put_tensors(&convention) || !gguf_put_model_keys(&convention))
         return false;
-    put_file_type(file, matrices, arena, contents);
+    if (mix)
+        gguf_mix_apply(file, mix, pure, contents);
+    put_file_type(file, mix, arena, contents);
     return is_gguf || gguf_put_tokenizer(&convention);
 }

@@ -10,7 +10,7 @@ enum { GGUF_ALIGNMENT = 32, GGUF_NAME_BYTES_MAX = 64, GGUF_RANK_MAX = 4 };
 // A tensor as it will be written.
 typedef struct GgufTensor {
     const char *name;
-    DType dtype;
+    DType dtype, wanted; // wanted: by the mix, were its rows whole blocks; as dtype without one
     int32_t rank;
     int64_t shape[TENSOR_RANK_MAX]; // outermost first
     const Recipe *recipe;           // makes its rows from tensors of the model that is read

@@ -1,8 +1,13 @@
 #include "graph/base/shape.h"
 
 const char symbol_names[SYMBOL_COUNT + 1] = "TRBP";
-const char *const region_names[REGION_COUNT] = {"none", "w", "kv", "act", "io"};
+const char *const region_names[REGION_COUNT] = {"none", "w", "kv", "act", "own", "io"};
 const char *const step_input_names[INPUT_COUNT] = {"token", "pos", "seq", "row", "table", "length"};
+
+bool region_in_arena(Region region)
+{
+    return region == REGION_ACT || region == REGION_OWN;
+}
 
 Dim dim_constant(int64_t value)
 {

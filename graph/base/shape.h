@@ -35,17 +35,21 @@ bool shape_equal(const Shape *a, const Shape *b);
 int64_t shape_rows(const Shape *shape, const int64_t symbols[SYMBOL_COUNT]);
 int64_t shape_columns(const Shape *shape, const int64_t symbols[SYMBOL_COUNT]);
 
-// Where a value lives. `io`: the step's inputs and outputs, one buffer each, `offset` is its index.
+// Where a value lives. `own`: a place in the arena of act, of which every thread has a copy; what
+// makes the value is run by each thread for itself. `io`: the step's inputs and outputs, one buffer
+// each, `offset` is its index.
 typedef enum Region {
     REGION_NONE,
     REGION_W,
     REGION_KV,
     REGION_ACT,
+    REGION_OWN,
     REGION_IO,
     REGION_COUNT
 } Region;
 
-extern const char *const region_names[REGION_COUNT]; // "none", "w", "kv", "act", "io"
+extern const char *const region_names[REGION_COUNT]; // "none", "w", "kv", "act", …
+bool region_in_arena(Region region);                 // act or own
 
 typedef struct Place {
     Region region;

@@ -51,14 +51,15 @@ bool layout_holds(Layout layout, DType dtype)
     static const uint32_t dtypes[LAYOUT_COUNT] = {
         [LAYOUT_plain] = ~0u,
         [LAYOUT_n16k4] = DTYPE_SET(q8_0) | DTYPE_SET(q4_0) | DTYPE_SET(q4_1) | DTYPE_SET(q5_0) |
-                         DTYPE_SET(q5_1) | DTYPE_SET(iq4_nl) | DTYPE_SET(q6_k),
+                         DTYPE_SET(q5_1) | DTYPE_SET(iq4_nl) | DTYPE_SET(q4_k) | DTYPE_SET(q5_k) |
+                         DTYPE_SET(q6_k),
         [LAYOUT_n32k1] = DTYPE_SET(f16),
         [LAYOUT_n32k2] = DTYPE_SET(bf16),
         [LAYOUT_n16k1] = DTYPE_SET(f32),
         [LAYOUT_t1] = DTYPE_SET(q8) | DTYPE_SET(q8k),
         [LAYOUT_t8] = DTYPE_SET(q8) | DTYPE_SET(q8k),
-        [LAYOUT_k32] = DTYPE_SET(f32) | DTYPE_SET(f16),
-        [LAYOUT_v1] = DTYPE_SET(f32) | DTYPE_SET(f16),
+        [LAYOUT_k32] = STATE_DTYPES,
+        [LAYOUT_v1] = STATE_DTYPES,
     };
     return dtypes[layout] >> dtype & 1;
 }
@@ -66,6 +67,11 @@ bool layout_holds(Layout layout, DType dtype)
 static int64_t round_up(int64_t value, int64_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;
+}
+
+int64_t state_columns(DType dtype, int64_t kv_heads, int64_t head_size)
+{
+    return kv_heads * round_up(head_size, dtype_table[dtype].block_elements);
 }
 
 int64_t layout_panel_bytes(DType dtype, Layout layout, int64_t columns)

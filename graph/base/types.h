@@ -48,6 +48,14 @@ extern const LayoutInfo layout_table[LAYOUT_COUNT];
 #define DTYPE_SET(name) (1u << DTYPE_##name)
 #define LAYOUT_SET(name) (1u << LAYOUT_##name)
 
+// What keys and values may be stored as.
+#define STATE_DTYPES (DTYPE_SET(f32) | DTYPE_SET(f16) | DTYPE_SET(q8_0))
+#define STATE_DTYPE_NAMES "f32, f16 or q8_0"
+static inline bool dtype_is_state(DType dtype)
+{
+    return dtype < DTYPE_COUNT && (STATE_DTYPES >> dtype & 1);
+}
+
 // Both return the count when there is no such name.
 DType dtype_from_name(const char *name);
 Layout layout_from_name(const char *name);
@@ -57,9 +65,10 @@ DType dtype_from_gguf(uint32_t gguf_type);
 // Bytes of one row-major row; `columns` is a multiple of the dtype's block.
 int64_t dtype_row_bytes(DType dtype, int64_t columns);
 // Bytes of a whole [rows, columns] matrix in a layout, padding included. For k32 and v1 the matrix
-// is one page of one state: rows = tokens a page (a multiple of 32), columns = kv heads × head
-// size.
+// is one page of one state: rows = tokens a page (a multiple of 32), columns = state_columns.
 int64_t layout_bytes(DType dtype, Layout layout, int64_t rows, int64_t columns);
+// Elements that a state stores for a token: each head is rounded up to whole blocks.
+int64_t state_columns(DType dtype, int64_t kv_heads, int64_t head_size);
 // Bytes of one panel (one token tile for t1 and t8) of `columns` elements a row.
 int64_t layout_panel_bytes(DType dtype, Layout layout, int64_t columns);
 // Whether the layout is defined for the dtype.

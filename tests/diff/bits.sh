@@ -3,14 +3,15 @@
 # chunk of the plan, any chunking of the prompt, token by token, and on every target.
 . tests/e2e/common.bash
 
-variants() { # target, model, ids: leaves the logits in $work/TARGET.npy
+variants() { # target, model, ids, options…: leaves the logits in $work/TARGET.npy
     local target=$1 model=$2 ids=$3 batch chunk
-    compile "$model" --target="$target" -o "$work/$target.plan" || return
+    shift 3
+    compile "$model" --target="$target" "$@" -o "$work/$target.plan" || return
     logits "$work/$target.npy" "$work/$target.plan" --ids "$ids" -t 1 || return
     logits "$work/npy" "$work/$target.plan" --ids "$ids" -t 2 &&
         same_bytes "$label $target: -t 1 and -t 2" "$work/$target.npy" "$work/npy"
     for batch in 1 7 64; do
-        compile "$model" --target="$target" -b "$batch" -o "$work/batch.plan" &&
+        compile "$model" --target="$target" -b "$batch" "$@" -o "$work/batch.plan" &&
             logits "$work/npy" "$work/batch.plan" --ids "$ids" -t 2 &&
             same_bytes "$label $target: -b 512 and -b $batch" "$work/$target.npy" "$work/npy"
     done
@@ -21,12 +22,13 @@ variants() { # target, model, ids: leaves the logits in $work/TARGET.npy
 }
 
 # The scalar reference is slow: it is compared with, not varied.
-one_model() { # label, model, ids
+one_model() { # label, model, ids, options…
     local label=$1 model=$2 ids=$3 target
-    compile "$model" --target=ref -o "$work/ref.plan" &&
+    shift 3
+    compile "$model" --target=ref "$@" -o "$work/ref.plan" &&
         logits "$work/ref.npy" "$work/ref.plan" --ids "$ids" || return
     for target in $(targets | grep -v ref); do
-        variants "$target" "$model" "$ids"
+        variants "$target" "$model" "$ids" "$@"
         same_bytes "$label: ref and $target" "$work/ref.npy" "$work/$target.npy"
     done
 }
@@ -39,5 +41,7 @@ for type in f16 Q8_0; do
     have_data "$file" || continue
     one_model "$type" "$DATA/$file" "$(golden_ids "$goldens/TinyStories-656K-$type.300.golden")"
 done
-one_model tiny "$tiny" "$(golden_ids "$goldens/tiny.300.golden")"
+for kv in f32 f16 q8_0; do
+    one_model "tiny --kv=$kv" "$tiny" "$(golden_ids "$goldens/tiny.300.golden")" --kv=$kv
+done
 finish

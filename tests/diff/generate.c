@@ -87,14 +87,13 @@ static const char *folded_name(Generator *g)
 
 static DType any_type(Generator *g, int64_t columns)
 {
-    static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0,   DTYPE_q4_1, DTYPE_q5_0,
-                                  DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_f16,  DTYPE_bf16,
-                                  DTYPE_f32,  DTYPE_q6_k,   DTYPE_q6_k};
-    for (;;) {
-        DType type = types[between(g, 0, sizeof types / sizeof *types - 1)];
-        if (columns % dtype_table[type].block_elements == 0)
-            return type;
-    }
+    static const DType types[] = {DTYPE_f16,  DTYPE_bf16, DTYPE_f32,  DTYPE_q8_0,   DTYPE_q4_0,
+                                  DTYPE_q4_1, DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_mxfp4};
+    static const DType wide[] = {DTYPE_q2_k, DTYPE_q3_k, DTYPE_q4_k,
+                                 DTYPE_q5_k, DTYPE_q6_k, DTYPE_iq4_xs};
+    if (columns % 256 == 0 && in(g, 80))
+        return wide[between(g, 0, 5)];
+    return types[between(g, 0, columns % 32 == 0 ? 9 : 2)];
 }
 
 static Value *recipe_weight(Generator *g, const char *name, DType dtype, const Recipe *recipe)
@@ -467,7 +466,7 @@ static void pattern_unread_value(Generator *g)
 static DType any_activation(Generator *g, int64_t size, DType *stored)
 {
     if (size % 256 == 0 && in(g, 60)) {
-        *stored = DTYPE_q6_k;
+        *stored = in(g, 33) ? DTYPE_q4_k : in(g, 50) ? DTYPE_q5_k : DTYPE_q6_k;
         return DTYPE_q8k;
     }
     static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0, DTYPE_q4_1,
@@ -620,9 +619,10 @@ static ModuleOptions any_options(Generator *g)
 {
     static const char *const targets[] = {"ref", "avx2", "avx512"};
     static const int32_t batches[] = {1, 8, 32};
+    static const DType states[] = {DTYPE_f32, DTYPE_f16, DTYPE_q8_0};
     return (ModuleOptions){.target = targets[between(g, 0, 2)],
                            .opt = in(g, 70) ? 2 : between(g, 0, 1),
-                           .kv = in(g, 50) ? DTYPE_f16 : DTYPE_f32,
+                           .kv = states[between(g, 0, 2)],
                            .act_auto = in(g, 70),
                            .batch = batches[between(g, 0, 2)],
                            .page_tokens = PAGE_TOKENS};
@@ -643,7 +643,7 @@ Module *generate_module(uint64_t seed, int32_t most_patterns, bool folded, Arena
     for (int32_t i = between(&g, 1, 2); i > 0; i--)
         put(&g, ADD(&g, embed, NULL, any_matrix(&g, any_type(&g, g.width), VOCABULARY, g.width),
                     input(&g, INPUT_TOKEN)));
-    // Wide graphs take long and add q6_k only.
+    // Wide graphs take long and add the types of blocks of 256 only.
     for (int32_t i = between(&g, 1, g.width == 256 ? 3 : most_patterns); i > 0; i--)
         draw_pattern(&g);
     if (in(&g, 70)) {

@@ -14,11 +14,12 @@
 #include "kernels/kernel.h"
 
 typedef struct Life {
-    bool in_arena, replaced; // replaced: another value has its place by now
-    int32_t root;            // the value whose place it takes, itself if nobody's
-    int32_t first, last;     // epochs; of a root with all that takes its place
-    int32_t foreign_epoch;   // the last in which any thread may read it, -1 if none
-    int64_t begin, end;      // bytes
+    bool in_arena, own;    // own: each thread has one
+    bool replaced;         // replaced: another value has its place by now
+    int32_t root;          // the value whose place it takes, itself if nobody's
+    int32_t first, last;   // epochs; of a root with all that takes its place
+    int32_t foreign_epoch; // the last in which any thread may read it, -1 if none
+    int64_t begin, end;    // bytes
 } Life;
 
 typedef struct Reader {
@@ -155,7 +156,7 @@ static const char *take_place(Reader *reader, const Line *line, int32_t number, 
             return is_wrong("%%%d takes the place of %%%d, which is read twice", number, taken);
     if (operand->foreign_epoch == reader->epoch)
         return is_wrong("%%%d takes the place of %%%d, which another thread reads", number, taken);
-    if (!operand->in_arena || life->begin != operand->begin)
+    if (!operand->in_arena || life->own != operand->own || life->begin != operand->begin)
         return is_wrong("%%%d is not where %%%d is", number, taken);
     operand->replaced = true;
     life->root = operand->root;
@@ -171,7 +172,8 @@ static const char *make_value(Reader *reader, const Line *line, int32_t number, 
     Life *life = &reader->lives[number];
     *life =
         (Life){.root = number, .first = reader->epoch, .last = reader->epoch, .foreign_epoch = -1};
-    if (strncmp(place, "@act+", strlen("@act+")) != 0)
+    life->own = strncmp(place, "@own+", strlen("@own+")) == 0;
+    if (!life->own && strncmp(place, "@act+", strlen("@act+")) != 0)
         return NULL;
     char *rest;
     life->in_arena = true;

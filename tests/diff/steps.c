@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "graph/base/hash.h"
+#include "passes/verify_inputs.h"
 #include "tests/diff/generate.h"
 
 static void add_step(Steps *steps, Chance *chance, int32_t tokens, const int32_t *seqs)
@@ -76,13 +77,6 @@ void generate_steps(uint64_t seed, const Module *module, Steps *steps)
 
 // --- weights
 
-static void fill_scale(uint8_t *block, DType dtype, uint64_t random)
-{
-    // As f16: about 0.005; of q6_k, whose quants and scales are larger, 0.0001.
-    uint16_t scale = (uint16_t)((dtype == DTYPE_q6_k ? 0x0600 : 0x1c00) + random % 512);
-    memcpy(block + (dtype == DTYPE_q6_k ? 208 : 0), &scale, sizeof scale);
-}
-
 static void fill_float(uint8_t *element, DType dtype, uint64_t random)
 {
     float value = (float)((int32_t)(random % 2001) - 1000) * 4e-4f;
@@ -97,23 +91,14 @@ static void fill_float(uint8_t *element, DType dtype, uint64_t random)
         memcpy(element, &half, sizeof half);
 }
 
-static uint8_t *random_rows(Arena *arena, const Recipe *tensor)
+static uint8_t *random_floats(Arena *arena, const Recipe *tensor)
 {
     int64_t bytes = tensor->rows * dtype_row_bytes(tensor->dtype, tensor->columns);
-    uint8_t *out = arena_alloc(arena, (size_t)bytes + sizeof(uint64_t));
+    uint8_t *out = arena_alloc(arena, (size_t)bytes);
     Chance chance = {hash64(tensor->tensor, strlen(tensor->tensor), tensor->dtype)};
-    for (int64_t i = 0; i < bytes; i += (int64_t)sizeof(uint64_t)) {
-        uint64_t random = chance_bits(&chance);
-        memcpy(out + i, &random, sizeof random);
-    }
-    int32_t block = dtype_table[tensor->dtype].block_bytes;
-    for (int64_t i = 0; i < bytes; i += block) {
-        uint64_t random = chance_bits(&chance);
-        if (dtype_table[tensor->dtype].kind == DTYPE_KIND_FLOAT)
-            fill_float(out + i, tensor->dtype, random);
-        else
-            fill_scale(out + i, tensor->dtype, random);
-    }
+    int32_t element = dtype_table[tensor->dtype].block_bytes;
+    for (int64_t i = 0; i < bytes; i += element)
+        fill_float(out + i, tensor->dtype, chance_bits(&chance));
     return out;
 }
 
@@ -123,6 +108,8 @@ const void *generate_tensor(void *context, const Recipe *tensor)
     int number = atoi(strchr(tensor->tensor, '.') + 1);
     assert(number > 0 && number < TENSORS_MAX);
     if (!tensors->bytes[number])
-        tensors->bytes[number] = random_rows(tensors->arena, tensor);
+        tensors->bytes[number] = dtype_table[tensor->dtype].kind == DTYPE_KIND_FLOAT
+                                     ? random_floats(tensors->arena, tensor)
+                                     : verify_random_tensor(tensors->arena, tensor);
     return tensors->bytes[number];
 }

@@ -24,6 +24,7 @@ static void tally_attention(Tally *tally, const Module *module)
             const State *keys = node->operands[4].value->state;
             tally->situations[SITUATION_grouped_queries] +=
                 node->attributes.attention.heads > keys->kv_heads;
+            tally->states[keys->dtype]++;
             tally->situations[SITUATION_window] += node->attributes.attention.window > 0;
         }
 }
@@ -113,6 +114,9 @@ static bool print_module_parts(const Tally *tally, bool required)
     for (int type = 0; type < DTYPE_COUNT; type++)
         if (weight_types() >> type & 1u)
             ok &= print_count("weight", dtype_table[type].name, tally->types[type], required);
+    for (int type = 0; type < DTYPE_COUNT; type++)
+        if (dtype_is_state((DType)type))
+            ok &= print_count("state", dtype_table[type].name, tally->states[type], required);
     return ok;
 }
 

@@ -52,6 +52,15 @@ made=$(graphrun "$work/ref.plan" --dry-run --json | member opening)
 [ "${made:-0}" -gt 90000000 ] && [ "$made" -lt "$(stat -c %s "$work/f32.gguf")" ] ||
     fail "--dry-run of a plan without weights: opening $made"
 
+# --- keys and values take 32, 16 or 8.5 bits an element
+
+for kv in f32:64 f16:32 q8_0:17; do
+    compile "$tiny" --kv="${kv%:*}" -o "$work/kv.plan" || continue
+    bytes=$(graphrun "$work/kv.plan" --dry-run --json -c 512 | member kv)
+    f32=${f32:-$bytes}
+    [ $((bytes * 64)) = $((f32 * ${kv#*:})) ] || fail "--kv=${kv%:*}: $bytes bytes, f32 takes $f32"
+done
+
 # --- nothing runs, nothing is allocated: a context that no machine holds can be asked for
 
 graphrun "$work/tiny.plan" --dry-run -c 1000000000 >"$work/out" 2>/dev/null ||
@@ -72,7 +81,7 @@ for form in json svg trace; do
     graphc --mem=$form "$work/tiny.plan" "${options[@]}" >"$work/$form" || fail "--mem=$form: $?"
 done
 values=$(grep -cE '^ +[0-9]+-[0-9]+ ' "$work/table")
-act=$(grep -cE '^ +[0-9]+-[0-9]+ +act' "$work/table")
+act=$(grep -cE '^ +[0-9]+-[0-9]+ +(act|own)' "$work/table")
 [ "$values" -gt 0 ] && [ "$(grep -c '"in_place_of"' "$work/json")" = "$values" ] ||
     fail "--mem=json does not list the $values values of the table"
 [ "$(grep -c '"ph": "X"' "$work/trace")" = "$values" ] || fail "--mem=trace: not $values values"

@@ -49,16 +49,17 @@ ids=1,80,147,90,12
 quant "$tiny" "$work/copy.gguf" && quant "$work/copy.gguf" "$work/again.gguf"
 same_bytes 'a copy of a copy' "$work/copy.gguf" "$work/again.gguf"
 for threads in 1 3; do
-    quant "$tiny" "$work/f32-$threads.gguf" f32 -t $threads --verbose
+    quant "$tiny" "$work/f32-$threads.gguf" f32 -t $threads
     sed '$d' "$work/told" >"$work/told-$threads"
 done
 same_bytes 'another number of threads' "$work/f32-1.gguf" "$work/f32-3.gguf"
-same_bytes 'what --verbose says with them' "$work/told-1" "$work/told-3"
+same_bytes 'the table with them' "$work/told-1" "$work/told-3"
 same_logits 'the copy' $ids "$tiny" "$work/copy.gguf"
-quant "$work/f32-1.gguf" "$work/q8_0.gguf" q8_0 --verbose
-line='blk[.]0[.]attn_q[.]weight +\[[0-9,]+\] f32 -> q8_0, [0-9]+ bytes, error [0-9]'
-grep -qE "$line" "$work/told" ||
-    fail "--verbose: $(head -n 2 "$work/told")"
+quant "$work/f32-1.gguf" "$work/q8_0.gguf" q8_0
+line='blk[.]0[.]attn_q[.]weight +256,256 +f32 +q8_0 +[0-9]+[.][0-9]{3} +[0-9.]+e[-+]'
+grep -qE "$line" "$work/told" || fail "the table: $(head -n 3 "$work/told")"
+grep -qE '^[0-9]+ tensors, [0-9.]+ MiB, from [0-9.]+ MiB; 8[.][0-9]+ bits' "$work/told" ||
+    fail "the totals: $(tail -n 2 "$work/told")"
 graphc --verify "$work/q8_0.gguf" -o "$work/plan" >"$work/told" 2>&1 ||
     fail "q8_0 --verify: $(head -n 3 "$work/told")"
 
@@ -82,6 +83,30 @@ if have_data $llama2c; then
         fail "rows of 172: $(cat "$work/quant.err")"
 fi
 
+# Mixtures and fallbacks; the type of every tensor is llama-quantize's (tests/diff/quantise.sh).
+quant "$tiny" "$work/mix.gguf" Q4_K_M
+types=$(awk '/weight|bias/ {print $4}' "$work/told" | sort | uniq -c | tr -s ' \n' ' ')
+[ "$types" = ' 7 f32 19 q4_k 3 q6_k ' ] || fail "q4_k_m has $types"
+grep -q 'note: 22 tensors are quantised already' "$work/quant.err" ||
+    fail "requantised: $(cat "$work/quant.err")"
+quant "$tiny" "$work/pure.gguf" q4_k_m --pure
+[ "$(awk '/weight/ {print $4}' "$work/told" | sort -u | tr '\n' ' ')" = 'f32 q4_k ' ] ||
+    fail "--pure: $(cat "$work/told")"
+
+# Models that nobody trained: the same bytes everywhere, both kinds of vocabulary; text survives them.
+text='Once upon a time there was a little girl. (42 × ü)'
+for shape in llama,vocab=3000:2156171980 qwen2,vocab=3000,layers=3,embd=192,heads=6:2829021049; do
+    quant --synth "${shape%:*}" "$work/synth.gguf" q4_k_m
+    [ "$(cksum <"$work/synth.gguf" | cut -d' ' -f1)" = "${shape#*:}" ] ||
+        fail "--synth ${shape%:*}: cksum $(cksum <"$work/synth.gguf")"
+    quant --synth "${shape%:*}" "$work/again.gguf" q4_k_m -t 3
+    same_bytes "--synth ${shape%:*} again" "$work/synth.gguf" "$work/again.gguf"
+    graphc --vocab-only "$work/synth.gguf" -o "$work/plan" &&
+        ids=$(graphrun "$work/plan" --tokenize <<<"$text") &&
+        [ "$(graphrun "$work/plan" --detokenize <<<"$ids")" = "$text" ] &&
+        [ "$(wc -w <<<"$ids")" -lt 36 ] || fail "--synth ${shape%:*}: \"$text\" became $ids"
+done
+
 refuses() { # what it says, arguments
     local said=$1 status
     shift
@@ -97,7 +122,12 @@ sed 's/^\(model.layers.1.mlp.up_proj.weight\) 0 [^ ]*/\1 0 1e6/' \
 "$make_model" "$work/large.txt" "$work/large/model.safetensors"
 refuses 'tensor "blk.1.ffn_up.weight": row 0, column ' "$work/large" "$work/bad.gguf" f16
 refuses 'is no number that f16 can hold; take f32 or bf16' "$work/large" "$work/bad.gguf" f16
-refuses 'type q5_0 is not one of' "$tiny" "$work/bad.gguf" q5_0
+refuses 'type q5 is not one of f32 f16' "$tiny" "$work/bad.gguf" q5
+refuses 'no shape is called "gpt"; known are' --synth gpt "$work/bad.gguf"
+refuses 'embd=0: expected a number from 1 to' --synth llama,embd=0 "$work/bad.gguf"
+refuses '4 heads over 3 kv heads do not share' --synth llama,kv_heads=3 "$work/bad.gguf"
+refuses 'a vocabulary of 100 pieces' --synth llama,vocab=100 "$work/bad.gguf"
+refuses 'wants --synth SHAPE OUT.gguf' --synth llama
 refuses 'would overwrite the model that is read' "$work/copy.gguf" "$work/./copy.gguf"
 refuses 'not a regular file' "$tiny" "$work"
 refuses 'cannot be written' "$tiny" "$work/no/bad.gguf"

@@ -61,7 +61,7 @@ grep -q 'no model is called' "$work/moved-script/result.txt" || fail 'script: no
 [ -z "$(stages script)" ] || fail 'script: stages of a script that fails'
 
 # A pass that fails: the last stage is what it was given.
-graphc --dump=merge --stop-after=merge "$tiny" | sed '/ffn_down/s/q8_0/q4_1/g' >"$work/bad.ir"
+graphc --dump=merge --stop-after=merge "$tiny" | sed '/ffn_down/s/q8_0/q8_1/g' >"$work/bad.ir"
 bundle pass 1 --dump "$work/bad.ir"
 last=$(stages pass | tail -n 1)
 [ "$last" = layout ] || fail "pass: the last stage is $last"

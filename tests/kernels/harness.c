@@ -144,6 +144,29 @@ static void fill_q6_k(uint8_t *block, Random *random, Fill fill)
     memcpy(block + 208, &scale, 2);
 }
 
+// Unsigned bits of the mask, small where quants are.
+static uint8_t fill_bits(Random *random, Fill fill, uint8_t mask)
+{
+    return (uint8_t)(abs(fill_quant(random, fill, 0, mask)) & mask);
+}
+
+// Two factors, 8 subscales and 8 minima of 6 bits, then all that is left is quants.
+static void fill_q45_k(DType dtype, uint8_t *block, Random *random, Fill fill)
+{
+    for (int i = 0; i < 2; i++) {
+        uint16_t factor = fill_scale(random, fill);
+        memcpy(block + 2 * i, &factor, 2);
+    }
+    for (int i = 0; i < 4; i++) {
+        int subscale = fill_bits(random, fill, 63), least = fill_bits(random, fill, 63);
+        block[4 + i] = (uint8_t)(fill_bits(random, fill, 63) | subscale >> 4 << 6);
+        block[8 + i] = (uint8_t)(fill_bits(random, fill, 63) | least >> 4 << 6);
+        block[12 + i] = (uint8_t)((subscale & 15) | (least & 15) << 4);
+    }
+    for (int i = 16; i < dtype_table[dtype].block_bytes; i++)
+        block[i] = (uint8_t)(fill_bits(random, fill, 15) | fill_bits(random, fill, 15) << 4);
+}
+
 static void fill_plain_row(DType dtype, uint8_t *row, int64_t columns, Random *random, Fill fill)
 {
     const DTypeInfo *info = &dtype_table[dtype];
@@ -157,6 +180,8 @@ static void fill_plain_row(DType dtype, uint8_t *row, int64_t columns, Random *r
         case DTYPE_q4_1: fill_block32(row, 2, 0, random, fill); continue;
         case DTYPE_q5_0: fill_block32(row, 1, 4, random, fill); continue;
         case DTYPE_q5_1: fill_block32(row, 2, 4, random, fill); continue;
+        case DTYPE_q4_k:
+        case DTYPE_q5_k: fill_q45_k(dtype, row, random, fill); continue;
         case DTYPE_q6_k: fill_q6_k(row, random, fill); continue;
         case DTYPE_f32:
             value = fill_float(random, fill);
@@ -195,19 +220,14 @@ static void fill_q8_block(const KernelOperand *operand, int64_t token, int64_t b
 static void fill_q8k_block(const KernelOperand *operand, int64_t token, int64_t block, float scale,
                            const int8_t quants[256])
 {
-    int16_t sums[8];
+    int16_t sums[16] = {0};
     memcpy(activation_word(operand, token, block, 0), &scale, 4);
-    for (int group = 0; group < 16; group++) {
-        int32_t sum = 0;
-        for (int k = 0; k < 16; k++)
-            sum += quants[group * 16 + k];
-        *activation_word(operand, token, block, 5 + group) = -sum;
-        sums[group / 2] = (int16_t)(group % 2 ? sums[group / 2] + sum : sum);
-    }
-    for (int pair = 0; pair < 4; pair++)
+    for (int k = 0; k < 256; k++)
+        sums[k / 16] = (int16_t)(sums[k / 16] + quants[k]);
+    for (int pair = 0; pair < 8; pair++)
         memcpy(activation_word(operand, token, block, 1 + pair), sums + 2 * pair, 4);
     for (int quad = 0; quad < 64; quad++)
-        memcpy(activation_word(operand, token, block, 21 + quad), quants + 4 * quad, 4);
+        memcpy(activation_word(operand, token, block, 9 + quad), quants + 4 * quad, 4);
 }
 
 static void fill_token(const KernelOperand *operand, int64_t token, Random *random, Fill fill)
@@ -298,10 +318,13 @@ ActivationBlock activation_block(const KernelOperand *operand, int64_t token, in
     memset(&out, 0, sizeof out);
     bool q8 = operand->dtype == DTYPE_q8;
     memcpy(&out.scale, activation_word(operand, token, block, q8 ? 1 : 0), 4);
+    int16_t sums[16];
+    for (int pair = 0; pair < 8; pair++)
+        memcpy(sums + 2 * pair, activation_word(operand, token, block, 1 + pair), 4);
     for (int i = 0; i < (q8 ? 1 : 16); i++)
-        out.minus_sums[i] = *activation_word(operand, token, block, q8 ? 0 : 5 + i);
+        out.sums[i] = q8 ? -*activation_word(operand, token, block, 0) : sums[i];
     for (int quad = 0; quad < (q8 ? 8 : 64); quad++)
-        memcpy(out.quants + 4 * quad, activation_word(operand, token, block, (q8 ? 2 : 21) + quad),
+        memcpy(out.quants + 4 * quad, activation_word(operand, token, block, (q8 ? 2 : 9) + quad),
                4);
     return out;
 }

@@ -41,11 +41,10 @@ KernelOperand operand_pack(const KernelOperand *plain, Layout layout);
 KernelOperand operand_copy(const KernelOperand *operand);
 void operand_free(KernelOperand *operand);
 
-// One block of one token of q8 or q8k, taken apart. `sums` are of 32 (q8) or 16 quants (q8k),
-// negated.
+// One block of one token of q8 or q8k, taken apart. `sums` are of 32 (q8) or 16 quants (q8k).
 typedef struct ActivationBlock {
     float scale;
-    int32_t minus_sums[16];
+    int32_t sums[16];
     int8_t quants[256];
 } ActivationBlock;
 ActivationBlock activation_block(const KernelOperand *operand, int64_t token, int64_t block);

@@ -9,10 +9,16 @@
 // Bytes in a page that belong to no state of the call.
 enum { SPARE_BYTES = 192 };
 
+DType state_type(int i)
+{
+    static const DType types[] = {DTYPE_f32, DTYPE_f16, DTYPE_q8_0};
+    return types[i % 3];
+}
+
 static int64_t state_bytes(const StoreShape *shape, DType dtype, Layout layout)
 {
     return layout_bytes(dtype, layout, shape->page_tokens,
-                        (int64_t)shape->kv_heads * shape->head_size);
+                        state_columns(dtype, shape->kv_heads, shape->head_size));
 }
 
 static KernelOperand state_new(const Store *store, DType dtype, Layout layout, int32_t page_count)
@@ -93,11 +99,29 @@ static float element_of(const Store *store, const KernelOperand *state, int32_t 
     return ((const float *)page)[element];
 }
 
+// A quant of q8_0 times its scale: half of the pair that `pair` numbers, at `column` of its line.
+static float quant_of(const Store *store, const KernelOperand *state, int32_t sequence,
+                      int32_t position, int32_t head, int32_t element, int32_t pair, int32_t column)
+{
+    int32_t slot = position % store->shape.page_tokens;
+    int64_t blocks = (store->shape.head_size + 31) / 32;
+    int64_t group = head * (store->shape.page_tokens / 32) + slot / 32;
+    const char *block = (const char *)state->data +
+                        *table_entry(store, sequence, position) * store->pages.page_bytes +
+                        (group * blocks + element / 32) * 1088;
+    uint16_t scale;
+    memcpy(&scale, block + slot % 32 * 2, sizeof scale);
+    return f16_to_f32(scale) * (float)(int8_t)block[64 + pair / 2 * 64 + column * 2 + pair % 2];
+}
+
 float store_key(const Store *store, int32_t sequence, int32_t position, int32_t head,
                 int32_t element)
 {
     int32_t tokens = store->shape.page_tokens, slot = position % tokens;
     int64_t group = head * (tokens / 32) + slot / 32;
+    if (store->keys.dtype == DTYPE_q8_0)
+        return quant_of(store, &store->keys, sequence, position, head, element, element % 32,
+                        slot % 32);
     return element_of(store, &store->keys, sequence, position,
                       (group * store->shape.head_size + element) * 32 + slot % 32);
 }
@@ -105,7 +129,11 @@ float store_key(const Store *store, int32_t sequence, int32_t position, int32_t 
 float store_value(const Store *store, int32_t sequence, int32_t position, int32_t head,
                   int32_t element)
 {
-    int64_t row = head * store->shape.page_tokens + position % store->shape.page_tokens;
+    int32_t slot = position % store->shape.page_tokens;
+    int64_t row = head * store->shape.page_tokens + slot;
+    if (store->values.dtype == DTYPE_q8_0)
+        return quant_of(store, &store->values, sequence, position, head, element, slot % 32,
+                        element % 32);
     return element_of(store, &store->values, sequence, position,
                       row * store->shape.head_size + element);
 }

@@ -19,6 +19,8 @@ typedef struct Store {
     int32_t *free_pages, free_count;
 } Store;
 
+// The state type of a case: each of the three in turn.
+DType state_type(int i);
 Store store_new(StoreShape shape, Random *random);
 void store_free(Store *store);
 // Gives a sequence the page that holds a position, if it has none.

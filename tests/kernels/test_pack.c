@@ -57,8 +57,9 @@ static const struct {
 };
 enum { GOLDEN_SUMS = sizeof golden_sums / sizeof *golden_sums };
 
-static const DType readable[] = {DTYPE_f32,  DTYPE_f16,  DTYPE_bf16, DTYPE_q8_0,   DTYPE_q4_0,
-                                 DTYPE_q4_1, DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_q6_k};
+static const DType readable[] = {DTYPE_f32,    DTYPE_f16,  DTYPE_bf16, DTYPE_q8_0,
+                                 DTYPE_q4_0,   DTYPE_q4_1, DTYPE_q5_0, DTYPE_q5_1,
+                                 DTYPE_iq4_nl, DTYPE_q4_k, DTYPE_q5_k, DTYPE_q6_k};
 enum { READABLE = sizeof readable / sizeof *readable };
 
 static void read_pattern(DType dtype, const int factor_at[2], float *values)
@@ -267,6 +268,56 @@ START_TEST(bytes_of_nibbles_lie_as_drawn)
 }
 END_TEST
 
+// Byte i % 4 of row 2 in a line of a packed block.
+static uint8_t byte_at(const uint8_t *block, int line, int i)
+{
+    return block[line * 64 + 2 * 4 + i % 4];
+}
+
+START_TEST(bytes_of_q4_k_lie_as_drawn)
+{
+    uint8_t file[3 * 144], *panel = pack_one(DTYPE_q4_k, 2, file);
+    for (int b = 0; b < 3; b++) {
+        const uint8_t *from = file + b * 144, *pair = panel + b / 2 * 4608;
+        const uint8_t *block = pair + 128 + b % 2 * 2240;
+        for (int factor = 0; factor < 2; factor++)
+            ck_assert_mem_eq(pair + factor * 64 + b % 2 * 32 + 2 * 2, from + 2 * factor, 2);
+        for (int i = 0; i < 12; i++)
+            ck_assert_uint_eq(byte_at(block, i / 4, i), from[4 + i]);
+        for (int k = 0; k < 256; k++) {
+            int group = k / 32, l = k % 32;
+            int quant = from[16 + group / 2 * 32 + l] >> group % 2 * 4 & 15;
+            ck_assert_int_eq(byte_at(block, 3 + group / 2 * 8 + l / 4, k) >> group % 2 * 4 & 15,
+                             quant);
+        }
+    }
+    guarded_free(panel);
+}
+END_TEST
+
+START_TEST(bytes_of_q5_k_lie_as_drawn)
+{
+    uint8_t file[3 * 176], *panel = pack_one(DTYPE_q5_k, 2, file);
+    for (int b = 0; b < 3; b++) {
+        const uint8_t *from = file + b * 176, *pair = panel + b / 2 * 5632;
+        const uint8_t *block = pair + 128 + b % 2 * 2752;
+        for (int factor = 0; factor < 2; factor++)
+            ck_assert_mem_eq(pair + factor * 64 + b % 2 * 32 + 2 * 2, from + 2 * factor, 2);
+        for (int i = 0; i < 12; i++)
+            ck_assert_uint_eq(byte_at(block, i / 4, i), from[4 + i]);
+        for (int k = 0; k < 256; k++) {
+            int group = k / 32, l = k % 32, half = group % 2, chunk = k / 64 * 2 + l / 16;
+            int line = 3 + 5 * chunk, i = l / 4 % 4;
+            ck_assert_int_eq(byte_at(block, line + 1 + i, k) >> half * 4 & 15,
+                             from[48 + group / 2 * 32 + l] >> half * 4 & 15);
+            ck_assert_int_eq(byte_at(block, line, k) >> (4 * half + i) & 1,
+                             from[16 + l] >> group & 1);
+        }
+    }
+    guarded_free(panel);
+}
+END_TEST
+
 START_TEST(bytes_of_q6_k_lie_as_drawn)
 {
     uint8_t file[3 * 210], *panel = pack_one(DTYPE_q6_k, 2, file);
@@ -275,14 +326,14 @@ START_TEST(bytes_of_q6_k_lie_as_drawn)
         const uint8_t *block = pair + 64 + b % 2 * 3328;
         ck_assert_mem_eq(pair + b % 2 * 32 + 2 * 2, from + 208, 2);
         for (int group = 0; group < 16; group++)
-            ck_assert_uint_eq(block[group * 16 + 2], from[192 + group]);
+            ck_assert_uint_eq(byte_at(block, group / 4, group), from[192 + group]);
         for (int k = 0; k < 256; k++) {
             int half = k / 128, l = k % 32, part = k % 128 / 32;
             int low = from[half * 64 + l + part % 2 * 32] >> part / 2 * 4 & 15;
             int high = from[128 + half * 32 + l] >> part * 2 & 3;
-            int quad = k / 4, byte = 2 * 4 + k % 4;
-            ck_assert_int_eq(block[256 + quad % 32 * 64 + byte] >> quad / 32 * 4 & 15, low);
-            ck_assert_int_eq(block[2304 + quad % 16 * 64 + byte] >> quad / 16 * 2 & 3, high);
+            int line = 4 + 3 * (k / 16), quad = k / 4 % 4;
+            ck_assert_int_eq(byte_at(block, line + 1 + quad % 2, k) >> quad / 2 * 4 & 15, low);
+            ck_assert_int_eq(byte_at(block, line, k) >> quad * 2 & 3, high);
         }
     }
     uint8_t zero[32] = {0};
@@ -353,7 +404,7 @@ START_TEST(queries_get_the_best_allowed_target)
     query.layouts = LAYOUT_SET(plain);
     ck_assert_ptr_null(kernel_find(&query));
     query.inputs = DTYPE_SET(f32);
-    ck_assert_str_eq(kernel_find(&query)->name, "matmul.f32_plain.ref");
+    ck_assert_str_eq(kernel_find(&query)->name, "matmul.f32.ref");
     query.stored = DTYPE_SET(q8_1);
     ck_assert_ptr_null(kernel_find(&query));
     query.stored = DTYPE_SET(f32);
@@ -374,6 +425,8 @@ int main(void)
     tcase_add_loop_test(tests, padding_is_zero, 0, READABLE);
     tcase_add_test(tests, bytes_of_q8_0_lie_as_drawn);
     tcase_add_loop_test(tests, bytes_of_nibbles_lie_as_drawn, 0, NIBBLES);
+    tcase_add_test(tests, bytes_of_q4_k_lie_as_drawn);
+    tcase_add_test(tests, bytes_of_q5_k_lie_as_drawn);
     tcase_add_test(tests, bytes_of_q6_k_lie_as_drawn);
     tcase_add_loop_test(tests, embed_reads_the_rows_of_any_layout, 0, READABLE);
     tcase_add_test(tests, names_lead_to_their_rows);

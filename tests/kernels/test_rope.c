@@ -130,9 +130,18 @@ static Tokens tokens_new(Store *store, Random *random)
     return tokens;
 }
 
-static float as_stored(DType dtype, float value)
+// What a head's element reads as once it is stored.
+static float as_stored(DType dtype, const float *head, int32_t head_size, int32_t element)
 {
-    return dtype == DTYPE_f16 ? f16_to_f32(f32_to_f16(value)) : value;
+    if (dtype == DTYPE_f16)
+        return f16_to_f32(f32_to_f16(head[element]));
+    if (dtype != DTYPE_q8_0)
+        return head[element];
+    float most = 0;
+    for (int32_t i = element / 32 * 32; i < head_size && i < (element / 32 + 1) * 32; i++)
+        most = fmaxf(most, fabsf(head[i]));
+    float quant = most < 1e-36f ? 0 : rintf(head[element] * (127.0f / most));
+    return f16_to_f32(f32_to_f16(most / 127.0f)) * quant;
 }
 
 // How many bytes of a state are no longer the garbage that fills new memory.
@@ -166,15 +175,16 @@ static void compare_kv_store(StoreShape shape, bool keys, Random *random)
         if (kernel_table[i].target == TARGET_ref)
             memcpy(first, state->data, bytes);
         ck_assert_msg(memcmp(first, state->data, bytes) == 0, "%s", kernel_table[i].name);
-        ck_assert_int_le(written_bytes(&store, state),
-                         TOKENS * columns * dtype_table[state->dtype].block_bytes);
+        ck_assert_int_le(
+            written_bytes(&store, state),
+            TOKENS * dtype_row_bytes(state->dtype, state_columns(state->dtype, shape.kv_heads, d)));
     }
     for (int token = 0; token < TOKENS; token++)
         for (int32_t c = 0; c < columns; c++)
             ck_assert_float_eq((keys ? store_key : store_value)(&store, tokens.sequences[token],
                                                                 tokens.positions[token], c / d,
                                                                 c % d),
-                               as_stored(state->dtype, f32_of(&x, token)[c]));
+                               as_stored(state->dtype, f32_of(&x, token) + c / d * d, d, c % d));
     free(first);
     operand_free(&x);
     operand_free(&positions);
@@ -186,8 +196,8 @@ START_TEST(kv_store_writes_its_places_and_no_others)
 {
     Random random = {3};
     static const int32_t head_sizes[] = {2, 16, 48, 64, 70};
-    for (int i = 0; i < 20; i++) {
-        DType dtype = i & 1 ? DTYPE_f16 : DTYPE_f32;
+    for (int i = 0; i < 30; i++) {
+        DType dtype = state_type(i);
         StoreShape shape = {dtype, dtype, 1 + i % 3, head_sizes[i % 5], 32 << i % 4, SEQUENCES, 96};
         compare_kv_store(shape, i & 2, &random);
     }
@@ -229,6 +239,42 @@ START_TEST(f16_states_round_alike_on_every_target)
 }
 END_TEST
 
+// Blocks of all magnitudes, with infinities and NaN among them.
+START_TEST(q8_0_states_are_the_same_bytes_on_every_target)
+{
+    enum { COLUMNS = 1 << 16 };
+    Random random = {6};
+    StoreShape shape = {DTYPE_q8_0, DTYPE_q8_0, 1, COLUMNS, 32, 1, 32};
+    static const int32_t zero[] = {0};
+    Store store = store_new(shape, &random);
+    store_touch(&store, 0, 0);
+    KernelOperand x = operand_new(DTYPE_f32, LAYOUT_plain, 1, COLUMNS);
+    KernelOperand position = integers_new(zero, 1), sequence = integers_new(zero, 1);
+    size_t bytes = (size_t)store_bytes(&store);
+    void *first = malloc(bytes);
+    for (uint32_t i = 0; i < COLUMNS; i++)
+        f32_of(&x, 0)[i] =
+            f32_from_bits((i / 32 * 32u + i % 32 / 8u) * 65536u + 7919u * i % 65536u);
+    for (int32_t i = 0; i < kernel_count; i++) {
+        if (kernel_table[i].op != OP_kv_store || kernel_table[i].target > target_native())
+            continue;
+        memset(store.values.data, 0xff, bytes);
+        Case test = {{x, position, sequence, store.table, store.values},
+                     .operand_count = 5,
+                     .pages = store.pages};
+        case_run(&kernel_table[i], &test, &random);
+        if (kernel_table[i].target == TARGET_ref)
+            memcpy(first, store.values.data, bytes);
+        ck_assert_msg(memcmp(first, store.values.data, bytes) == 0, "%s", kernel_table[i].name);
+    }
+    free(first);
+    operand_free(&x);
+    operand_free(&position);
+    operand_free(&sequence);
+    store_free(&store);
+}
+END_TEST
+
 // Rotates columns begin … begin+heads*d-1 of each row of qkv by the reference of rope.
 static KernelOperand rope_columns(const KernelOperand *qkv, const KernelOperand *table,
                                   int64_t begin, int64_t columns, int32_t d, RopeStyle style,
@@ -254,11 +300,12 @@ static void check_stored(const Store *store, const Tokens *tokens, const KernelO
     for (int64_t token = 0; token < qkv->rows; token++)
         for (int32_t c = 0; c < store->shape.kv_heads * d; c++) {
             int32_t sequence = tokens->sequences[token], position = tokens->positions[token];
-            ck_assert_float_eq(store_key(store, sequence, position, c / d, c % d),
-                               as_stored(store->shape.keys, f32_of(key, token)[c]));
             ck_assert_float_eq(
-                store_value(store, sequence, position, c / d, c % d),
-                as_stored(store->shape.values, f32_of(qkv, token)[values_begin + c]));
+                store_key(store, sequence, position, c / d, c % d),
+                as_stored(store->shape.keys, f32_of(key, token) + c / d * d, d, c % d));
+            ck_assert_float_eq(store_value(store, sequence, position, c / d, c % d),
+                               as_stored(store->shape.values,
+                                         f32_of(qkv, token) + values_begin + c / d * d, d, c % d));
         }
 }
 
@@ -307,13 +354,8 @@ START_TEST(rope_qk_store_is_rope_and_kv_store)
     static const int64_t counts[] = {1, 7, 8, 9, 21};
     Random random = {5};
     for (int i = 0; i < 40; i++) {
-        StoreShape shape = {i & 1 ? DTYPE_f16 : DTYPE_f32,
-                            i & 2 ? DTYPE_f16 : DTYPE_f32,
-                            1 + i % 3,
-                            sizes[i % 5][0],
-                            32 << i % 4,
-                            SEQUENCES,
-                            96};
+        StoreShape shape = {state_type(i), state_type(i / 3), 1 + i % 3, sizes[i % 5][0],
+                            32 << i % 4,   SEQUENCES,         96};
         compare_qk_store(shape, 1 + i % 4, sizes[i % 5][1], (RopeStyle)(i / 4 % 2),
                          counts[i / 5 % 5], &random);
     }
@@ -328,6 +370,7 @@ int main(void)
     tcase_add_test(tests, rope_rotates_both_styles_and_parts_of_heads);
     tcase_add_test(tests, kv_store_writes_its_places_and_no_others);
     tcase_add_test(tests, f16_states_round_alike_on_every_target);
+    tcase_add_test(tests, q8_0_states_are_the_same_bytes_on_every_target);
     tcase_add_test(tests, rope_qk_store_is_rope_and_kv_store);
     return run_cases("rope", tests);
 }

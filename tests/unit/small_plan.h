@@ -292,7 +292,7 @@ static inline void small_make_mixture(SmallPlan *small, PlanOperand x)
     SMALL_STEP(small, "route.f32.ref", ((Attributes){.route = {.k = 2, .normalise = 1}}), 2, ids,
                shares, x);
     SMALL_STEP(small, "gather_rows.f32.ref", none, 1, few, ids, small_input(INPUT_ROW));
-    SMALL_STEP(small, "matmul_experts.f32_packed.ref",
+    SMALL_STEP(small, "matmul_experts.f32.ref",
                ((Attributes){.matmul_experts = {.experts = SMALL_WIDTH}}), 1, parts, x,
                small_w(small, 3), ids);
     SMALL_STEP(small, "combine.f32.ref", none, 1, sum, parts, shares);
@@ -319,7 +319,7 @@ static inline void small_make_phase(SmallPlan *small, const char *name, int64_t 
     SMALL_STEP(small, "rms_norm.f32.ref", ((Attributes){.rms_norm = {.eps = 1e-5f}}), 1, norm, x,
                small_w(small, 1));
     SMALL_STEP(small, "gather_rows.f32.ref", none, 1, early, x, small_input(INPUT_ROW));
-    SMALL_STEP(small, "matmul.f32_packed.ref", none, 1, qkv, norm, small_w(small, 2));
+    SMALL_STEP(small, "matmul.f32.ref", none, 1, qkv, norm, small_w(small, 2));
     small->steps[small->plan.step_count - 1].barrier_before = 0;
     SMALL_STEP(small, "rope_table.f32.ref",
                ((Attributes){
@@ -331,11 +331,10 @@ static inline void small_make_phase(SmallPlan *small, const char *name, int64_t 
     SMALL_STEP(small, "attention.paged.ref",
                ((Attributes){.attention = {.heads = SMALL_HEADS, .scale = 0.25f}}), 1, a, q, pos,
                seq, pages, small_state(small, 0), small_state(small, 1));
-    SMALL_STEP(small, "matmul.f32_packed.ref", none, 1, o, a, small_w(small, 3));
+    SMALL_STEP(small, "matmul.f32.ref", none, 1, o, a, small_w(small, 3));
     SMALL_STEP(small, "add.f32.ref", none, 1, y, x, o);
     SMALL_STEP(small, "gather_rows.f32.ref", none, 1, picked, y, small_input(INPUT_ROW));
-    SMALL_STEP(small, "matmul.f32_packed.ref", none, 1, small_output(small, 0), picked,
-               small_w(small, 0));
+    SMALL_STEP(small, "matmul.f32.ref", none, 1, small_output(small, 0), picked, small_w(small, 0));
     small_make_mixture(small, y);
 }
 

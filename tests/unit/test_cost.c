@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "kernels/probe.h"
 #include "passes/cost.h"
 #include "tests/unit/run_suite.h"
 
@@ -162,6 +163,41 @@ START_TEST(token_of_two_phases)
 }
 END_TEST
 
+// The depth of attention over two tokens of one sequence and three of another.
+static void check_depth(int32_t window, double seen, double held)
+{
+    int32_t pos[] = {7, 8, 99, 100, 101}, seq[] = {0, 0, 1, 1, 1};
+    KernelOperand operands[] = {{.rows = 5}, {.data = pos}, {.data = seq}};
+    Attributes attributes = {.attention = {.window = window}};
+    KernelCall call = {.operands = operands, .operand_count = 3, .attributes = &attributes};
+    WorkDepth depth = work_depth(&(KernelRow){.op = OP_attention}, &call);
+    ck_assert_double_eq(depth.seen, seen);
+    ck_assert_double_eq(depth.held, held);
+}
+
+START_TEST(depth)
+{
+    check_depth(0, 8 + 9 + 100 + 101 + 102, 9 + 102);
+    check_depth(8, 8 + 8 + 8 + 8 + 8, 9 + 10);
+    check_depth(9, 8 + 9 + 9 + 9 + 9, 9 + 11);
+}
+END_TEST
+
+// Twice the rounds are twice the operations.
+START_TEST(probes)
+{
+    static _Alignas(64) char memory[1024];
+    for (int target = 0; target <= (int)target_native(); target++) {
+        for (WorkKind kind = 0; kind < WORK_COUNT; kind++) {
+            ProbePeak *peak = probe_table[target].peak[kind];
+            ck_assert_double_gt(peak(3), 0);
+            ck_assert_double_eq(peak(6), 2 * peak(3));
+        }
+        probe_table[target].read(memory, sizeof memory);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = tcase_create("cost");
@@ -172,5 +208,7 @@ int main(void)
     tcase_add_test(cases, matmul_of_256);
     tcase_add_test(cases, several_weights);
     tcase_add_test(cases, token_of_two_phases);
+    tcase_add_test(cases, depth);
+    tcase_add_test(cases, probes);
     return run_cases("cost", cases);
 }

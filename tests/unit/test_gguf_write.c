@@ -5,10 +5,10 @@
 #include "tests/unit/run_suite.h"
 
 // The header of the model's GGUF file, with zeros where data will stand, opened again.
-static ModelFile *written(const ModelFile *model, DType type, GgufContents *contents)
+static ModelFile *written(const ModelFile *model, const GgufMix *mix, GgufContents *contents)
 {
     Text bytes = {0};
-    ck_assert_msg(gguf_export(model, type, &arena, contents, &diag) &&
+    ck_assert_msg(gguf_export(model, mix, false, &arena, contents, &diag) &&
                       gguf_print_header(contents, "x", &bytes, &diag),
                   "%s", diag.message);
     ck_assert_uint_eq(bytes.length % GGUF_ALIGNMENT, 0);
@@ -60,7 +60,7 @@ START_TEST(values_of_every_type_are_copied)
     Text bytes = {0};
     GgufContents contents;
     put_file(&bytes);
-    ModelFile *model = open_good(&bytes), *copy = written(model, DTYPE_COUNT, &contents);
+    ModelFile *model = open_good(&bytes), *copy = written(model, NULL, &contents);
     for (int i = 0; i < 13; i++) {
         const MetaValue *a = &model->metadata[i].value, *b = &copy->metadata[i].value;
         ck_assert_str_eq(model->metadata[i].key, copy->metadata[i].key);
@@ -89,10 +89,10 @@ START_TEST(matrices_become_the_type_that_holds_their_rows)
     Text bytes = {0};
     GgufContents contents;
     put_file(&bytes);
-    ModelFile *model = open_good(&bytes), *copy = written(model, DTYPE_q8_0, &contents);
+    ModelFile *model = open_good(&bytes), *copy = written(model, gguf_mix_find("q8_0"), &contents);
     ck_assert_int_eq(model_file_tensor(copy, "odd.weight")->dtype, DTYPE_f16);
     ck_assert_int_eq(model_file_tensor(copy, "blocks.weight")->dtype, DTYPE_q8_0);
-    ck_assert_uint_eq(natural(copy, "general.file_type"), 1);
+    ck_assert_uint_eq(natural(copy, "general.file_type"), 7);
     model_file_close(model);
     model_file_close(copy);
 }
@@ -140,7 +140,7 @@ START_TEST(a_folder_follows_the_conventions)
 {
     GgufContents contents;
     ModelFile *model = open_model(CONFIG(), "model.norm.weight");
-    ModelFile *copy = written(model, DTYPE_COUNT, &contents);
+    ModelFile *copy = written(model, NULL, &contents);
     ck_assert_str_eq(copy->architecture, "llama");
     ck_assert_uint_eq(natural(copy, "llama.block_count"), 1);
     ck_assert_uint_eq(natural(copy, "llama.rope.dimension_count"), 4);
@@ -175,7 +175,7 @@ START_TEST(what_has_no_form_is_refused)
 {
     GgufContents contents;
     ModelFile *model = open_model(refusals[_i].config, refusals[_i].last);
-    ck_assert(!gguf_export(model, DTYPE_COUNT, &arena, &contents, &diag));
+    ck_assert(!gguf_export(model, NULL, false, &arena, &contents, &diag));
     ck_assert_msg(strstr(diag.message, refusals[_i].message), "%s", diag.message);
     model_file_close(model);
 }
@@ -185,11 +185,11 @@ START_TEST(buffers_and_a_tied_head_are_left_out)
 {
     GgufContents contents;
     ModelFile *model = open_model(CONFIG(), "model.layers.0.self_attn.rotary_emb.inv_freq");
-    ck_assert_msg(gguf_export(model, DTYPE_COUNT, &arena, &contents, &diag), "%s", diag.message);
+    ck_assert_msg(gguf_export(model, NULL, false, &arena, &contents, &diag), "%s", diag.message);
     ck_assert_int_eq(contents.tensors.count, 3);
     model_file_close(model);
     model = open_model(CONFIG(",\"tie_word_embeddings\":true"), "lm_head.weight");
-    ck_assert_msg(gguf_export(model, DTYPE_COUNT, &arena, &contents, &diag), "%s", diag.message);
+    ck_assert_msg(gguf_export(model, NULL, false, &arena, &contents, &diag), "%s", diag.message);
     ck_assert_int_eq(contents.tensors.count, 3);
     model_file_close(model);
 }

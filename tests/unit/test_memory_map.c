@@ -37,7 +37,7 @@ typedef struct Units {
 static void touch(Units *units, const PlanOperand *operand, int32_t epoch, bool write)
 {
     int64_t first = operand->offset / 64, end = (operand->offset + operand->bytes + 63) / 64;
-    if (operand->region != REGION_ACT)
+    if (!region_in_arena((Region)operand->region))
         return;
     ck_assert_int_le(end, units->count);
     for (int64_t unit = first; unit < end; unit++) {

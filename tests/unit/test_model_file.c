@@ -172,6 +172,21 @@ START_TEST(shapes_take_type_and_layers)
 }
 END_TEST
 
+START_TEST(shapes_take_dimensions)
+{
+    ModelFile *file = open_data(
+        "shape:llama,type=q4_k,embd=512,ff=1024,heads=8,kv_heads=4,vocab=900,ctx=64,layers=5");
+    ck_assert_uint_eq(natural(file, "llama.embedding_length"), 512);
+    ck_assert_uint_eq(natural(file, "llama.feed_forward_length"), 1024);
+    ck_assert_uint_eq(natural(file, "llama.attention.head_count"), 8);
+    ck_assert_uint_eq(natural(file, "llama.attention.head_count_kv"), 4);
+    ck_assert_uint_eq(natural(file, "llama.vocab_size"), 900);
+    ck_assert_uint_eq(natural(file, "llama.context_length"), 64);
+    ck_assert_uint_eq(natural(file, "llama.block_count"), 5);
+    model_file_close(file);
+}
+END_TEST
+
 START_TEST(bad_shapes_are_refused)
 {
     expect_refused_path("shape:none",
@@ -184,7 +199,8 @@ START_TEST(bad_shapes_are_refused)
     expect_refused_path("shape:stories15m,layers=-1",
                         "layers=-1: expected a number from 1 to 1024");
     expect_refused_path("shape:stories15m,layers=2x", "layers=2x: expected a number");
-    expect_refused_path("shape:stories15m,heads=2", "\"heads=2\" is not an option of a shape");
+    expect_refused_path("shape:stories15m,head=2", "\"head=2\" is not an option of a shape");
+    expect_refused_path("shape:stories15m,heads=5", "5 heads over 6 kv heads do not share 288");
 }
 END_TEST
 
@@ -201,6 +217,7 @@ int main(void)
     tcase_add_test(cases, stories_f16_file_is_read);
     tcase_add_test(cases, shapes_answer_like_files);
     tcase_add_test(cases, shapes_take_type_and_layers);
+    tcase_add_test(cases, shapes_take_dimensions);
     tcase_add_test(cases, bad_shapes_are_refused);
     return run_cases("model_file", cases);
 }

@@ -462,7 +462,7 @@ START_TEST(test_mixtures_that_do_not_fit_are_refused)
     SmallPlan *small = small_new(false);
     char path[400];
     small_path(small, "small.plan", path);
-    PlanStep *step = find_step(small, "matmul_experts.f32_packed.ref"), good = *step;
+    PlanStep *step = find_step(small, "matmul_experts.f32.ref"), good = *step;
     PlanOperand *ids = &small->operands[step->first_operand + 3], good_ids = *ids;
     for (int i = 0; i < 6; i++) {
         Diag diag = {0};
@@ -472,9 +472,36 @@ START_TEST(test_mixtures_that_do_not_fit_are_refused)
         ids->dtype = i == 4 ? DTYPE_f32 : DTYPE_i32;
         ids->shape.dims[1] = dim_constant(i == 5 ? 1 : 2);
         ck_assert(!plan_write(&small->plan, path, NULL, NULL, &diag));
-        ck_assert_ptr_nonnull(strstr(diag.message, "matmul_experts.f32_packed.ref): the operands"));
+        ck_assert_ptr_nonnull(strstr(diag.message, "matmul_experts.f32.ref): the operands"));
         *step = good;
         *ids = good_ids;
+    }
+    ck_assert(small_free(small));
+}
+END_TEST
+
+// A thread's own values stand in steps of one token, alone and without states.
+START_TEST(test_values_of_threads_are_refused_where_they_cannot_be)
+{
+    SmallPlan *small = small_new(false);
+    char path[400];
+    small_path(small, "small.plan", path);
+    const PlanPhase *prefill = &small->phases[1];
+    PlanStep *store = find_step(small, "rope_qk_store.paged.ref");
+    PlanStep *route = find_step(small, "route.f32.ref");
+    const struct {
+        uint32_t operand;
+        const char *message;
+    } cases[] = {{small->steps[prefill->first_step].first_operand, "impossible place of result 0"},
+                 {store->first_operand, "results in own where threads may not all run it"},
+                 {route->first_operand + 1, "results in own where threads may not all run it"}};
+    ck_assert_int_eq(small->phases[0].bound_t, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Diag diag = {0};
+        small->operands[cases[i].operand].region = REGION_OWN;
+        ck_assert(!plan_write(&small->plan, path, NULL, NULL, &diag));
+        ck_assert_msg(strstr(diag.message, cases[i].message) != NULL, "%s", diag.message);
+        small->operands[cases[i].operand].region = REGION_ACT;
     }
     ck_assert(small_free(small));
 }
@@ -528,6 +555,31 @@ START_TEST(test_weights_in_layouts_of_activations_are_refused)
     ck_assert(!plan_write(&small->plan, path, NULL, NULL, &diag));
     ck_assert_ptr_nonnull(strstr(diag.message, "weight norm does not lie in the weights"));
     ck_assert(small_free(small));
+}
+END_TEST
+
+// A head of 16 is a block of 34 bytes in q8_0, 32 bytes in f16.
+START_TEST(test_states_that_do_not_fit_their_place_are_refused)
+{
+    static const struct {
+        DType dtype;
+        int32_t kv_heads, head_dim;
+    } wrong[] = {{DTYPE_q8_0, 1, SMALL_HEAD},    {DTYPE_q4_0, 1, SMALL_HEAD},
+                 {DTYPE_COUNT, 1, SMALL_HEAD},   {DTYPE_f16, 2, SMALL_HEAD},
+                 {DTYPE_q8_0, 1, INT32_MAX},     {DTYPE_q8_0, INT32_MAX, INT32_MAX},
+                 {DTYPE_f16, 1, SMALL_HEAD + 1}, {DTYPE_f16, 0, SMALL_HEAD}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        SmallPlan *small = small_new(false);
+        char path[400];
+        small_path(small, "small.plan", path);
+        small->states[1].dtype = wrong[i].dtype;
+        small->states[1].kv_heads = wrong[i].kv_heads;
+        small->states[1].head_dim = wrong[i].head_dim;
+        Diag diag = {0};
+        ck_assert(!plan_write(&small->plan, path, NULL, NULL, &diag));
+        ck_assert_ptr_nonnull(strstr(diag.message, "state values does not lie in a page"));
+        ck_assert(small_free(small));
+    }
 }
 END_TEST
 
@@ -674,9 +726,11 @@ int main(void)
     tcase_add_test(tests, test_changed_kernels_are_refused);
     tcase_add_test(tests, test_operands_that_do_not_fit_are_refused);
     tcase_add_test(tests, test_mixtures_that_do_not_fit_are_refused);
+    tcase_add_test(tests, test_values_of_threads_are_refused_where_they_cannot_be);
     tcase_add_test(tests, test_operands_with_too_few_bytes_are_refused);
     tcase_add_test(tests, test_full_lookups_are_refused);
     tcase_add_test(tests, test_weights_in_layouts_of_activations_are_refused);
+    tcase_add_test(tests, test_states_that_do_not_fit_their_place_are_refused);
     tcase_add_test(tests, test_corrupt_tables_are_refused_or_harmless);
     tcase_add_test(tests, test_corrupt_headers_are_refused);
     tcase_add_test(tests, test_listing_shows_steps);

@@ -330,7 +330,7 @@ START_TEST(module_lines_are_checked)
     must_refuse("", "1:1: error: expected 'module' and its name: a graph text begins so");
     must_refuse("module x", "1:8: error: expected the module's name, found 'x'");
     must_refuse("module \"m\" level=high", "1:18: error: no level 'high'");
-    must_refuse("module \"m\" kv=q8_0", "1:15: error: kv is f32 or f16, not 'q8_0'");
+    must_refuse("module \"m\" kv=q4_0", "1:15: error: kv is f32, f16 or q8_0, not 'q4_0'");
     must_refuse("module \"m\" act=f16", "1:16: error: act is auto or f32, not 'f16'");
     must_refuse("module \"m\" batch=0",
                 "1:18: error: batch is out of range: expected 1 to 1048576");
@@ -375,8 +375,8 @@ START_TEST(weights_and_states_are_checked)
                      "2:35: error: expected the end of the line, found 'x'");
     must_refuse_line("weight %w : f32[8] = \"w\":f32[1,8]\nstate %w : f16[page,1,8] keys",
                      "3:7: error: a second weight or state 'w'");
-    must_refuse_line("state %k : q8_0[page,1,32] keys",
-                     "2:12: error: a state is f32 or f16, not q8_0");
+    must_refuse_line("state %k : q4_0[page,1,32] keys",
+                     "2:12: error: a state is f32, f16 or q8_0, not q4_0");
     must_refuse_line("state %k : f16[64,1,32] keys",
                      "2:16: error: expected [page,heads,head size]");
     must_refuse_line("state %k : f16[page,1,32] both", "2:27: error: expected keys or values");
@@ -461,7 +461,7 @@ START_TEST(nodes_are_checked)
                      "6:26: error: expected the end of the line, found 'what'");
     must_refuse_node("%2 : f32[T,64] = silu %1 loc(7)", "6:30: error: expected a file, found '7'");
     must_refuse_node("%2 : f32[T,64] @moon+1:1 = silu %1",
-                     "6:17: error: no region 'moon': expected w, kv, act or io");
+                     "6:17: error: no region 'moon': expected w, kv, act, own or io");
     must_refuse_node("%2 : f32[T,64] @act+0x0=%9 = silu %1",
                      "6:26: error: %9 is not produced before it is read");
     must_refuse_node("%4294967297 : f32[T,64] = silu %1",
@@ -536,7 +536,13 @@ START_TEST(places_are_checked)
         " error: graph @decode, %3 = rms_norm: %3: expected a place aligned to 64 within "
         "0x180 bytes");
     must_refuse_plan("@act+0x100:0x80", "@kv+0x100:0x80",
-                     " error: graph @decode, %3 = rms_norm: %3 has no place in act or io");
+                     " error: graph @decode, %3 = rms_norm: %3 has no place in act, own or io");
+    must_refuse_plan("@act+0x0=%1", "@own+0x0=%1",
+                     " error: graph @decode, %2 = silu (m.lua:3): %2 takes the place of %1 but "
+                     "lies elsewhere");
+    must_refuse_plan("@io+6:0x800", "@own+0x0:0x800",
+                     " error: graph @pre fill, %1 = embed: %1 lies in own: expected one token at "
+                     "most and nothing else written");
 }
 END_TEST
 

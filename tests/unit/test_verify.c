@@ -350,21 +350,21 @@ END_TEST
 
 START_TEST(random_tensors_are_near_one)
 {
-    static const DType types[] = {DTYPE_f32,  DTYPE_f16,  DTYPE_bf16, DTYPE_q8_0,   DTYPE_q4_0,
-                                  DTYPE_q4_1, DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_q6_k};
     enum { COLUMNS = 512 };
     float row[COLUMNS];
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        Recipe *tensor = recipe_tensor(&arena, "some", types[i], 4, COLUMNS);
+    for (int i = 0; i < DTYPE_COUNT; i++) {
+        if (!row_can_read((DType)i) || i == DTYPE_f64)
+            continue;
+        Recipe *tensor = recipe_tensor(&arena, "some", (DType)i, 4, COLUMNS);
         const char *bytes = verify_random_tensor(&tensors, tensor);
         double sum = 0;
-        row_to_f32(types[i], bytes + dtype_row_bytes(types[i], COLUMNS), COLUMNS, row);
+        row_to_f32((DType)i, bytes + dtype_row_bytes((DType)i, COLUMNS), COLUMNS, row);
         for (int k = 0; k < COLUMNS; k++)
             sum += (double)row[k] * row[k];
-        ck_assert_msg(sum > 0.05 && sum < 4, "%s: the square of a row is %g",
-                      dtype_table[types[i]].name, sum);
+        ck_assert_msg(sum > 0.05 && sum < 4, "%s: the square of a row is %g", dtype_table[i].name,
+                      sum);
         ck_assert(memcmp(bytes, verify_random_tensor(&tensors, tensor),
-                         (size_t)(4 * dtype_row_bytes(types[i], COLUMNS))) == 0);
+                         (size_t)(4 * dtype_row_bytes((DType)i, COLUMNS))) == 0);
     }
 }
 END_TEST

@@ -125,8 +125,9 @@ static bool choose_options(Compile *compile, Diag *diag)
     module->target = target_names[known];
     const char *kv = options->kv ? options->kv : "f16";
     module->kv = dtype_from_name(kv);
-    if (module->kv != DTYPE_f16 && module->kv != DTYPE_f32)
-        return diag_fail(diag, (Where){0}, "--kv=%s: keys and values can be f16 or f32", kv);
+    if (!dtype_is_state(module->kv))
+        return diag_fail(diag, (Where){0}, "--kv=%s: keys and values can be " STATE_DTYPE_NAMES,
+                         kv);
     const char *act = options->act ? options->act : "auto";
     module->act_auto = strcmp(act, "auto") == 0;
     if (!module->act_auto && strcmp(act, "f32") != 0)

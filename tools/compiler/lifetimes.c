@@ -43,7 +43,7 @@ static bool read_operands(const Walk *walk, const PlanStep *step, Diag *diag)
     const PlanOperand *operands = &walk->plan->operands[step->first_operand + step->result_count];
     for (int i = 0; i < step->operand_count; i++) {
         const PlanOperand *operand = &operands[i];
-        if (operand->region != REGION_ACT &&
+        if (!region_in_arena((Region)operand->region) &&
             !(operand->region == REGION_IO && operand->offset >= INPUT_COUNT))
             continue;
         Lifetime *value = find_value(walk, operand);
@@ -62,7 +62,7 @@ static const Lifetime *find_replaced(const Walk *walk, const PlanStep *step,
 {
     const PlanOperand *operands = &walk->plan->operands[step->first_operand + step->result_count];
     for (int i = 0; i < step->operand_count; i++)
-        if (operands[i].region == REGION_ACT && operands[i].offset == result->offset &&
+        if (operands[i].region == result->region && operands[i].offset == result->offset &&
             operands[i].bytes == result->bytes)
             return find_value(walk, &operands[i]);
     return NULL;
@@ -91,7 +91,7 @@ static void write_results(const Walk *walk, const PlanStep *step)
                              .first = walk->epoch,
                              .last = walk->epoch,
                              .block = -1};
-        if (result->region != REGION_ACT)
+        if (!region_in_arena((Region)result->region))
             continue;
         const Lifetime *replaced = find_replaced(walk, step, result);
         if (!replaced)

@@ -6,17 +6,17 @@
 #include "graph/base/arena.h"
 #include "runtime/plan.h"
 
-// A result of a step, in region act or io.
+// A result of a step, in region act, own or io.
 typedef struct Lifetime {
     const PlanStep *step;       // that makes it
     const PlanOperand *operand; // as it makes it
     int32_t number;             // as in the text of the module: %number, from 1
     int32_t first, last;        // epochs: of the step, of the last reader
     int32_t in_place_of;        // number of the value whose bytes it takes over; 0: none
-    int32_t block;              // index among those of its phase; -1: not in region act
+    int32_t block;              // index among those of its phase; -1: not in the arena
 } Lifetime;
 
-// Bytes of region act that one value holds, or several in turn.
+// Bytes of the arena that one value holds, or several in turn.
 typedef struct LifetimeBlock {
     int64_t offset, bytes; // bytes: with alignment
     int32_t first, last;

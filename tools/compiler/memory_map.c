@@ -86,7 +86,8 @@ static void table_value(const MemoryMap *map, const Lifetime *value, Text *out)
     if (operand->region == REGION_IO)
         snprintf(place, sizeof place, "io%lld", (long long)operand->offset);
     else
-        snprintf(place, sizeof place, "act+0x%llx", (unsigned long long)operand->offset);
+        snprintf(place, sizeof place, "%s+0x%llx", region_names[operand->region],
+                 (unsigned long long)operand->offset);
     text_print(out, "  %4d-%-4d %-14s %12lld  %s = %s", value->first, value->last, place,
                (long long)operand->bytes, lifetime_name(map->plan, value, room),
                op_table[value->step->op].name);

@@ -186,9 +186,9 @@ static void print_place(const Plan *plan, const PlanOperand *operand, Text *out)
     text_print(out, "%s", dtype_table[operand->dtype].name);
     if (operand->layout != LAYOUT_plain)
         text_print(out, "{%s}", layout_table[operand->layout].name);
-    if (operand->region == REGION_ACT)
-        text_print(out, " act+0x%llx:0x%llx", (unsigned long long)operand->offset,
-                   (unsigned long long)operand->bytes);
+    if (region_in_arena((Region)operand->region))
+        text_print(out, " %s+0x%llx:0x%llx", region_names[operand->region],
+                   (unsigned long long)operand->offset, (unsigned long long)operand->bytes);
     if (operand->region == REGION_IO)
         text_print(out, " io%lld", (long long)operand->offset);
 }

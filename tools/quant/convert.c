@@ -22,6 +22,7 @@ typedef struct Converter {
     NewFile file;
     Pool *pool;
     uint64_t written, bytes; // of tensor data
+    uint64_t bytes_before;   // as the model stores it
     // The tensor at work, and its chunk.
     const GgufTensor *tensor;
     int64_t first, count; // rows
@@ -44,6 +45,17 @@ static const void *stored(void *context, const Recipe *leaf)
     return model_file_tensor(converter->model, leaf->tensor)->data;
 }
 
+// The row as the model has it. `values` has room for a row of f32.
+static RecipeRow source_row(Converter *converter, int64_t row, void *scratch, float *values)
+{
+    const Recipe *recipe = converter->tensor->recipe;
+    if (!converter->options->make_row)
+        return recipe_read_row(recipe, row, stored, converter, scratch);
+    const Recipe *leaf = recipe_row(recipe, row, &row);
+    converter->options->make_row(leaf, row, values);
+    return (RecipeRow){values, DTYPE_f32};
+}
+
 // A row is copied where it is of the type already. `values` has room for two rows of f32.
 static void convert_row(Converter *converter, int64_t row, void *scratch, float *values)
 {
@@ -52,15 +64,15 @@ static void convert_row(Converter *converter, int64_t row, void *scratch, float 
     uint8_t *out = converter->chunk + row * bytes;
     float *back = values + columns;
     double sum = 0;
-    RecipeRow from =
-        recipe_read_row(tensor->recipe, converter->first + row, stored, converter, scratch);
+    RecipeRow from = source_row(converter, converter->first + row, scratch, values);
     converter->errors[row] = 0;
     converter->refused[row] = columns;
     if (from.dtype == tensor->dtype) {
         memcpy(out, from.bytes, (size_t)bytes);
         return;
     }
-    row_to_f32(from.dtype, from.bytes, columns, values);
+    if (from.bytes != values)
+        row_to_f32(from.dtype, from.bytes, columns, values);
     converter->refused[row] = row_from_f32(tensor->dtype, values, columns, out);
     if (converter->refused[row] < columns)
         return;
@@ -112,18 +124,26 @@ static void end_progress(const Converter *converter)
         fprintf(stderr, "\r\33[K");
 }
 
+static double mebibytes(uint64_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+// A line of the table. A tensor that is copied has no error.
 static void print_tensor(const Converter *converter, double error)
 {
     const GgufTensor *tensor = converter->tensor;
-    char shape[96] = "";
+    DType from = recipe_dtype(tensor->recipe);
+    char shape[96] = "", rms[24] = "-";
     int used = 0;
     for (int32_t i = 0; i < tensor->rank; i++)
         used += snprintf(shape + used, sizeof shape - (size_t)used, "%s%" PRId64, i ? "," : "",
                          tensor->shape[i]);
+    if (from != tensor->dtype)
+        snprintf(rms, sizeof rms, "%.3e", error);
     end_progress(converter);
-    printf("%-36s [%s] %s -> %s, %" PRIu64 " bytes, error %.3g\n", tensor->name, shape,
-           dtype_table[recipe_dtype(tensor->recipe)].name, dtype_table[tensor->dtype].name,
-           tensor->bytes, error);
+    printf("%-28s %16s  %-6s %-6s %9.3f  %s\n", tensor->name, shape, dtype_table[from].name,
+           dtype_table[tensor->dtype].name, mebibytes(tensor->bytes), rms);
 }
 
 static bool convert_tensor(Converter *converter, const GgufTensor *tensor)
@@ -146,8 +166,7 @@ static bool convert_tensor(Converter *converter, const GgufTensor *tensor)
         converter->written += bytes;
         show_progress(converter);
     }
-    if (converter->options->verbose)
-        print_tensor(converter, sqrt(sum / (double)(recipe->rows * recipe->columns)));
+    print_tensor(converter, sqrt(sum / (double)(recipe->rows * recipe->columns)));
     return true;
 }
 
@@ -178,6 +197,9 @@ static bool allocate(Converter *converter, const GgufContents *contents)
         chunk = bytes > chunk ? bytes : chunk;
         rows = count > rows ? count : rows;
         converter->bytes += tensor->bytes;
+        converter->bytes_before +=
+            (uint64_t)(tensor->recipe->rows *
+                       dtype_row_bytes(recipe_dtype(tensor->recipe), columns_of(tensor)));
     }
     converter->scratch_bytes =
         (size_t)recipe_row_scratch(longest) + 2 * (size_t)longest * sizeof(float);
@@ -190,14 +212,27 @@ static bool allocate(Converter *converter, const GgufContents *contents)
                      longest);
 }
 
+static void print_totals(const Converter *converter, const GgufContents *contents)
+{
+    int64_t elements = 0;
+    for (int32_t i = 0; i < contents->tensors.count; i++)
+        elements +=
+            contents->tensors.items[i].recipe->rows * columns_of(&contents->tensors.items[i]);
+    printf("%d tensors, %.1f MiB, from %.1f MiB; %.2f bits a number\n", contents->tensors.count,
+           mebibytes(converter->bytes), mebibytes(converter->bytes_before),
+           8 * (double)converter->bytes / (double)elements);
+}
+
 static bool write_all(Converter *converter, const GgufContents *contents, const Text *header)
 {
     if (!new_file_write(&converter->file, header->bytes, header->length, 0, converter->diag))
         return false;
+    printf("%-28s %16s  %-6s %-6s %9s  %s\n", "tensor", "shape", "from", "to", "MiB", "rms error");
     for (int32_t i = 0; i < contents->tensors.count; i++)
         if (!convert_tensor(converter, &contents->tensors.items[i]))
             return false;
     end_progress(converter);
+    print_totals(converter, contents);
     return true;
 }
 

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/run/profile.h"
+
 // --- how it looks
 
 static bool wants_colours(void)
@@ -229,6 +231,8 @@ int run_chat(Run *run, Diag *diag)
     int status = -1;
     if (open_chat(&chat, run, diag))
         status = converse(&chat);
+    if (status == 0 && !run_profile_report(run->profile, chat.reply.session, diag))
+        status = -1;
     line_reader_free(chat.lines);
     conversation_close(&chat.conversation);
     reply_close(&chat.reply);

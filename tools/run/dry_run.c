@@ -17,8 +17,10 @@ int run_dry(Run *run, Diag *diag)
         return -1;
     if (every_row && session.chunk)
         session.rows_max = session.chunk;
-    ExecOptions exec = {session.threads, session.context, session.sequences, session.rows_max,
-                        false};
+    ExecOptions exec = {.threads = session.threads,
+                        .context = session.context,
+                        .sequences = session.sequences,
+                        .rows_max = session.rows_max};
     if (!memory_of_run(run->plan, &exec, &memory, diag))
         return -1;
     Text text = {0};

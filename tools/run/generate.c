@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "tools/run/conversation.h"
+#include "tools/run/profile.h"
 #include "tools/run/prompt.h"
 #include "tools/run/reply.h"
 
@@ -146,7 +147,7 @@ static bool generate(Generation *generation, Diag *diag)
                 session_context(reply->session));
     if (options->stats || isatty(STDERR_FILENO))
         print_figures(generation);
-    return true;
+    return run_profile_report(run->profile, reply->session, diag);
 }
 
 int run_generate(Run *run, Diag *diag)

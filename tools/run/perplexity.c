@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/run/profile.h"
 #include "tools/run/prompt.h"
-#include "tools/run/run.h"
 
 typedef struct Score {
     const int32_t *tokens; // of the chunk
@@ -141,6 +141,7 @@ int run_perplexity(Run *run, Diag *diag)
                          "the text is too short: there is nothing to predict");
     if (good && !run_interrupted)
         print_score(run, &score);
+    good = good && run_profile_report(run->profile, session, diag);
     session_close(session);
     text_free(&text);
     return !good ? -1 : run_interrupted ? 130 : 0;

@@ -8,12 +8,15 @@
 #include "runtime/text/tokenizer.h"
 #include "tools/common/options.h"
 
+typedef struct RunProfile RunProfile; // profile.h
+
 typedef struct Run {
     const Options *options;
     Plan *plan;
     Tokenizer *tokenizer; // NULL for plans without a vocabulary
     double began;         // seconds, monotonic
     double load_seconds;
+    RunProfile *profile; // NULL unless it is asked for
 } Run;
 
 // Set by the first SIGINT after run_catch_interrupt; loops end at the next token. A second one ends
@@ -35,6 +38,7 @@ int run_trace(Run *run, Diag *diag);      // --logits, --tap (trace.c)
 int run_perplexity(Run *run, Diag *diag); // --perplexity (perplexity.c)
 int run_chat(Run *run, Diag *diag);       // --chat (chat.c)
 int run_apply(Run *run, Diag *diag);      // --apply-template (conversation.c)
+int run_bench(Run *run, Diag *diag);      // --bench (bench.c)
 int run_dry(Run *run, Diag *diag);        // --dry-run (dry_run.c)
 
 #endif

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "tools/run/npy.h"
+#include "tools/run/profile.h"
 #include "tools/run/prompt.h"
-#include "tools/run/run.h"
 
 enum { TRACE_MAX = OPTION_LIST_MAX / 2 + 1 };
 
@@ -106,6 +106,7 @@ int run_trace(Run *run, Diag *diag)
     for (int32_t i = 0; i < count; i++)
         if (!npy_close(traces[i].writer, good, diag))
             good = false;
+    good = good && run_profile_report(run->profile, session, diag);
     session_close(session);
     token_list_free(&tokens);
     text_free(&text);
