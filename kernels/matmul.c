@@ -256,7 +256,7 @@ static void run_expanded_panel(const MatmulBody *body, const MatmulPanel *panel,
 static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, void *expanded, float *out, int64_t stride)
 {
-    if (body->expand_block[panel->dtype] && tokens->count > body->packed_tokens[panel->dtype]) {
+    if (body->expand_block[panel->dtype] && tokens->count >= body->expand_from[panel->dtype]) {
         run_expanded_panel(body, panel, tokens, expanded, out, stride);
         return;
     }

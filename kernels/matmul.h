@@ -62,10 +62,10 @@ typedef struct MatmulBody {
     MatmulExpand *expand_chain[DTYPE_COUNT]; // to what `chain` reads; NULL: it is in that form
     MatmulTileBody *vector[DTYPE_COUNT];     // one token, all rows of the packed panel; NULL: none
     MatmulTileBody *block[DTYPE_COUNT];      // q8 or q8k tokens, packed panel
-    MatmulExpand *expand_block[DTYPE_COUNT]; // for more than packed_tokens; NULL: `block` takes all
+    MatmulExpand *expand_block[DTYPE_COUNT]; // NULL: `block` takes all
+    int32_t expand_from[DTYPE_COUNT];        // from so many tokens on expand_block is faster
     MatmulTileBody *expanded[DTYPE_COUNT];   // reads what expand_block writes
-    int32_t packed_tokens[DTYPE_COUNT];
-    const RowsBody *rows; // gates and quantise
+    const RowsBody *rows;                    // gates and quantise
 } MatmulBody;
 
 // Bytes of one block of 256 as expand_block leaves it, whatever the type (matmul_block256_simd.h).

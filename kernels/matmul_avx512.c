@@ -34,12 +34,12 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
 
 #include "kernels/matmul_simd.h"
 
-#define PACKED(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx512,
+#define BLOCK32(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx512,
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN(avx512),
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {BLOCK32_FORMS(PACKED)[DTYPE_q4_k] = packed_q4_k_avx512,
+    .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q4_k] = packed_q4_k_avx512,
               [DTYPE_q5_k] = packed_q5_k_avx512, [DTYPE_q6_k] = packed_q6_k_avx512},
     .expand_block = {[DTYPE_q4_k] = widen_q4_k_avx512,
                      [DTYPE_q5_k] = widen_q5_k_avx512,
@@ -47,7 +47,7 @@ static const MatmulBody body = {
     .expanded = {[DTYPE_q4_k] = wide_q4_k_avx512,
                  [DTYPE_q5_k] = wide_q5_k_avx512,
                  [DTYPE_q6_k] = wide_q6_k_avx512},
-    .packed_tokens = {[DTYPE_q4_k] = 8, [DTYPE_q5_k] = 8, [DTYPE_q6_k] = 8},
+    .expand_from = {[DTYPE_q4_k] = 9, [DTYPE_q5_k] = 9, [DTYPE_q6_k] = 9},
     .rows = &rows_body_avx512,
 };
 

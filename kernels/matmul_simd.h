@@ -84,6 +84,11 @@ static void expand_bf16(const MatmulPanel *panel, int64_t begin, int64_t count, 
     }
 }
 
+ALWAYS_INLINE void store_weight(float *out, int64_t k, Lanes scale, Lanes quant)
+{
+    lanes_store(out + k * MATMUL_ROWS, lanes_mul(scale, quant));
+}
+
 ALWAYS_INLINE void expand_block32(const MatmulPanel *panel, int64_t begin, int64_t count, void *out,
                                   const Block32 form)
 {
@@ -115,7 +120,7 @@ BLOCK32_FORMS(BLOCK32)
 #define EXPAND_BLOCK32(type, lines, factors, bias) [DTYPE_##type] = expand_##type,
 #define EXPAND_CHAIN(target)                                                                       \
     {                                                                                              \
-        BLOCK32_FORMS(EXPAND_BLOCK32)                                                              \
         [DTYPE_f16] = expand_f16, [DTYPE_bf16] = expand_bf16, [DTYPE_q4_k] = floats_q4_k_##target, \
-        [DTYPE_q5_k] = floats_q5_k_##target, [DTYPE_q6_k] = floats_q6_k_##target                   \
+        [DTYPE_q5_k] = floats_q5_k_##target, [DTYPE_q6_k] = floats_q6_k_##target,                  \
+        BLOCK32_FORMS(EXPAND_BLOCK32)                                                              \
     }

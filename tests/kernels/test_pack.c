@@ -57,9 +57,10 @@ static const struct {
 };
 enum { GOLDEN_SUMS = sizeof golden_sums / sizeof *golden_sums };
 
-static const DType readable[] = {DTYPE_f32,    DTYPE_f16,  DTYPE_bf16, DTYPE_q8_0,
-                                 DTYPE_q4_0,   DTYPE_q4_1, DTYPE_q5_0, DTYPE_q5_1,
-                                 DTYPE_iq4_nl, DTYPE_q4_k, DTYPE_q5_k, DTYPE_q6_k};
+static const DType readable[] = {
+    DTYPE_f32,  DTYPE_f16,  DTYPE_bf16,   DTYPE_q8_0, DTYPE_q4_0, DTYPE_q4_1,
+    DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_q4_k, DTYPE_q5_k, DTYPE_q6_k,
+};
 enum { READABLE = sizeof readable / sizeof *readable };
 
 static void read_pattern(DType dtype, const int factor_at[2], float *values)
