@@ -14,7 +14,7 @@
 // Quads q and q + 4 of a block; `fresh`: the first of a sum.
 ALWAYS_INLINE void add_two_quads(const uint8_t *lines, const int32_t *words, int q,
                                  const int columns, const int spacing, const Block32 form,
-                                 const bool fresh, __m256i sums[2][COLUMNS_MOST])
+                                 const bool fresh, __m256i sums[2][MATMUL_TOKENS])
 {
     __m256i quads[2][2];
     UNROLL for (int h = 0; h < 2; h++) decode_quads(form, lines + h * 32, q, quads[h]);
@@ -32,11 +32,11 @@ ALWAYS_INLINE void add_two_quads(const uint8_t *lines, const int32_t *words, int
 
 // Exact dots of one block of 16 rows, with `columns` tokens.
 ALWAYS_INLINE void block_dots(const uint8_t *lines, const int32_t *words, const int columns,
-                              const int spacing, const Block32 form, __m256i dots[2][COLUMNS_MOST])
+                              const int spacing, const Block32 form, __m256i dots[2][MATMUL_TOKENS])
 {
     const __m256i ones = _mm256_set1_epi16(1);
     const int sum_quads = form.lines == 5 ? 2 : 4; // pairs of quads that an int16 bears
-    __m256i sums[2][COLUMNS_MOST];
+    __m256i sums[2][MATMUL_TOKENS];
     UNROLL for (int q = 0; q < 4; q++)
     {
         add_two_quads(lines, words, q, columns, spacing, form, q % sum_quads == 0, sums);
@@ -57,12 +57,12 @@ ALWAYS_INLINE void block32_tile(const MatmulTile *tile, int first, const int col
 {
     const int32_t *words = (const int32_t *)tile->tokens + first;
     float *out = tile->out + first * tile->stride;
-    __m256 sums[2][COLUMNS_MOST];
+    __m256 sums[2][MATMUL_TOKENS];
     UNROLL for (int h = 0; h < 2; h++) UNROLL for (int c = 0; c < columns; c++) sums[h][c] =
         _mm256_setzero_ps();
     for (int64_t b = 0; b < tile->length; b++, words += Q8_WORDS * spacing) {
         const uint8_t *factors = block32_factors(form, tile->panel, b);
-        __m256i dots[2][COLUMNS_MOST];
+        __m256i dots[2][MATMUL_TOKENS];
         block_dots(block32_lines(form, tile->panel, b), words, columns, spacing, form, dots);
         UNROLL for (int h = 0; h < 2; h++)
         {

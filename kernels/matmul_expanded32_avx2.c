@@ -25,20 +25,20 @@ ALWAYS_INLINE void expand_panel(const MatmulPanel *panel, int64_t begin, int64_t
         }
 }
 
-// dots += the products of four quads of both halves.
+// dots += the products of four quads of both halves. Those of the block are at lines and words + 2
+// words; a later four begins that much further on in both.
 ALWAYS_INLINE void add_quads(const __m256i *lines, const int32_t *words, const int columns,
-                             const int spacing, const Block32 form, const int first,
-                             __m256i dots[2][COLUMNS_MOST])
+                             const int spacing, const Block32 form, __m256i dots[2][MATMUL_TOKENS])
 {
-    __m256i sums[2][COLUMNS_MOST];
-    UNROLL for (int q = first; q < first + 4; q++) UNROLL for (int c = 0; c < columns; c++)
+    __m256i sums[2][MATMUL_TOKENS];
+    UNROLL for (int q = 0; q < 4; q++) UNROLL for (int c = 0; c < columns; c++)
     {
         __m256i quad = _mm256_set1_epi32(words[(2 + q) * spacing + c]);
         UNROLL for (int h = 0; h < 2; h++)
         {
             __m256i weight = _mm256_load_si256(lines + 2 * q + h);
             __m256i products = multiply_quad(form, weight, weight, quad);
-            sums[h][c] = q == first ? products : add_products(form, sums[h][c], products);
+            sums[h][c] = q == 0 ? products : add_products(form, sums[h][c], products);
         }
     }
     UNROLL for (int h = 0; h < 2; h++) UNROLL for (int c = 0; c < columns; c++) dots[h][c] =
@@ -51,16 +51,16 @@ ALWAYS_INLINE void expanded_tile(const MatmulTile *tile, int first, const int co
     const __m256i *lines = tile->panel;
     const int32_t *words = (const int32_t *)tile->tokens + first;
     float *out = tile->out + first * tile->stride;
-    __m256 sums[2][COLUMNS_MOST];
+    __m256 sums[2][MATMUL_TOKENS];
     UNROLL for (int h = 0; h < 2; h++) UNROLL for (int c = 0; c < columns; c++) sums[h][c] =
         tile->resume ? _mm256_loadu_ps(out + c * tile->stride + h * 8) : _mm256_setzero_ps();
     for (int64_t b = 0; b < tile->length; b++, words += Q8_WORDS * spacing) {
         const float *factors = (const float *)(const void *)(lines + 16);
-        __m256i dots[2][COLUMNS_MOST];
+        __m256i dots[2][MATMUL_TOKENS];
         UNROLL for (int c = 0; c < columns; c++) dots[0][c] = dots[1][c] =
             add_bias(form, _mm256_setzero_si256(), words[c]);
-        add_quads(lines, words, columns, spacing, form, 0, dots);
-        add_quads(lines, words, columns, spacing, form, 4, dots);
+        add_quads(lines, words, columns, spacing, form, dots);
+        add_quads(lines + 8, words + 4 * spacing, columns, spacing, form, dots);
         UNROLL for (int h = 0; h < 2; h++)
         {
             add_block(_mm256_load_ps(factors + h * 8), words + spacing, columns, dots[h], sums[h]);

@@ -15,7 +15,7 @@ ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int colum
     float *out = tile->out + first * tile->stride;
     UNROLL for (int c = 0; c < columns; c++) sums[c] =
         may_resume && tile->resume ? lanes_load(out + c * tile->stride) : lanes_set(0);
-    UNROLL for (int64_t k = 0; k < tile->length; k++)
+    UNROLL_LONG for (int64_t k = 0; k < tile->length; k++)
     {
         Lanes weight = lanes_load(weights + k * MATMUL_ROWS);
         UNROLL for (int c = 0; c < columns; c++) sums[c] =
@@ -82,11 +82,6 @@ static void expand_bf16(const MatmulPanel *panel, int64_t begin, int64_t count, 
         lanes_store(low + k * MATMUL_ROWS, lanes_bf16(lines, k % 2));
         lanes_store(high + k * MATMUL_ROWS, lanes_bf16(lines + 64, k % 2));
     }
-}
-
-ALWAYS_INLINE void store_weight(float *out, int64_t k, Lanes scale, Lanes quant)
-{
-    lanes_store(out + k * MATMUL_ROWS, lanes_mul(scale, quant));
 }
 
 ALWAYS_INLINE void expand_block32(const MatmulPanel *panel, int64_t begin, int64_t count, void *out,
