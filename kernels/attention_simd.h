@@ -18,6 +18,14 @@ static float quantise(const float *x, int64_t count, int16_t *out)
     return factors.scale;
 }
 
+// Lanes begin … end-1 of 16 that start at `at`, `other` elsewhere; most of the time it is all.
+INLINE Lanes select_seen(Lanes a, int32_t at, int32_t begin, int32_t end, float other)
+{
+    if (at >= begin && at + 16 <= end)
+        return a;
+    return lanes_select_range(a, begin - at, end - at, lanes_set(other));
+}
+
 // A row's weights times the scales of the values in one block of dimensions, as integers; 0 for
 // keys that it does not see.
 static float quantise_weights(const AttentionTile *tile, int32_t row, int64_t block, int16_t *out)
@@ -31,8 +39,7 @@ static float quantise_weights(const AttentionTile *tile, int32_t row, int64_t bl
             const char *scales = tile->values[at / KEY_GROUP] + block * STATE_BLOCK_BYTES;
             product = lanes_mul(lanes_load(scores + at),
                                 lanes_load_f16((const uint16_t *)scales + at % KEY_GROUP));
-            if (at < begin || at + 16 > end)
-                product = lanes_select_range(product, begin - at, end - at, lanes_set(0));
+            product = select_seen(product, at, begin, end, 0);
         }
         lanes_store(weights + at, product);
     }
@@ -45,14 +52,6 @@ static void cap_scores(const AttentionTile *tile, int32_t row)
     for (int32_t at = tile->begin[row] / 16 * 16; at < tile->end[row]; at += 16)
         lanes_store(scores + at,
                     lanes_mul(lanes_set(tile->softcap), lanes_tanh(lanes_load(scores + at))));
-}
-
-// Lanes begin … end-1 of 16 that start at `at`, `other` elsewhere; most of the time it is all.
-INLINE Lanes select_seen(Lanes a, int32_t at, int32_t begin, int32_t end, float other)
-{
-    if (at >= begin && at + 16 <= end)
-        return a;
-    return lanes_select_range(a, begin - at, end - at, lanes_set(other));
 }
 
 // Scores to weights exp(score - maximum), in the lanes of the row's visible keys; returns their

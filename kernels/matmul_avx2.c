@@ -1,7 +1,7 @@
 // AVX2 bodies of matmul: floats here, blocks in matmul_block32_avx2.c and matmul_block256_avx2.c.
 #if defined(__x86_64__)
 
-#include "kernels/matmul_block_avx2.h"
+#include "kernels/matmul_block32_avx2.h"
 
 #define COLUMNS_MOST 4
 
@@ -31,17 +31,25 @@ static inline Lanes lanes_bf16(const uint8_t *line, int64_t odd)
     return LANES_BOTH(half_bf16(line, odd), half_bf16(line + 32, odd));
 }
 
+static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *lines)
+{
+    for (int half = 0; half < 2; half++) {
+        __m256i quads[8];
+        decode_block(form, from + half * 32, quads);
+        for (int q = 0; q < 8; q++)
+            _mm256_storeu_si256((__m256i *)(void *)(lines + q * 64 + half * 32), quads[q]);
+    }
+}
+
 #include "kernels/matmul_simd.h"
 
+#define BLOCK32(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN(avx2),
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {[DTYPE_q8_0] = block_q8_0_avx2,
-              [DTYPE_q4_0] = block_q4_0_avx2,
-              [DTYPE_q4_k] = packed_q4_k_avx2,
-              [DTYPE_q5_k] = packed_q5_k_avx2,
-              [DTYPE_q6_k] = packed_q6_k_avx2},
+    .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q4_k] = packed_q4_k_avx2,
+              [DTYPE_q5_k] = packed_q5_k_avx2, [DTYPE_q6_k] = packed_q6_k_avx2},
     .expand_block = {[DTYPE_q4_k] = widen_q4_k_avx2,
                      [DTYPE_q5_k] = widen_q5_k_avx2,
                      [DTYPE_q6_k] = widen_q6_k_avx2},

@@ -2,7 +2,7 @@
 // matmul_block256_avx512.c.
 #if defined(__x86_64__)
 
-#include "kernels/matmul_block_avx512.h"
+#include "kernels/matmul_block32_avx512.h"
 
 #define COLUMNS_MOST 8
 
@@ -21,17 +21,26 @@ static inline Lanes lanes_bf16(const uint8_t *line, int64_t odd)
     return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
 }
 
+static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *lines)
+{
+    UNROLL for (int q = 0; q < 4; q++)
+    {
+        __m512i quads[2];
+        decode_quads(form, from, q, quads);
+        _mm512_store_si512(lines + q * 64, quads[0]);
+        _mm512_store_si512(lines + (q + 4) * 64, quads[1]);
+    }
+}
+
 #include "kernels/matmul_simd.h"
 
+#define BLOCK32(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx512,
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN(avx512),
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {[DTYPE_q8_0] = block_q8_0_avx512,
-              [DTYPE_q4_0] = block_q4_0_avx512,
-              [DTYPE_q4_k] = packed_q4_k_avx512,
-              [DTYPE_q5_k] = packed_q5_k_avx512,
-              [DTYPE_q6_k] = packed_q6_k_avx512},
+    .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q4_k] = packed_q4_k_avx512,
+              [DTYPE_q5_k] = packed_q5_k_avx512, [DTYPE_q6_k] = packed_q6_k_avx512},
     .expand_block = {[DTYPE_q4_k] = widen_q4_k_avx512,
                      [DTYPE_q5_k] = widen_q5_k_avx512,
                      [DTYPE_q6_k] = widen_q6_k_avx512},

@@ -2,6 +2,7 @@
 // Included by matmul_avx2.c and matmul_avx512.c after math_*.h, with
 //   COLUMNS_MOST   columns whose chains fit the registers
 //   lanes_field    16 words at `line`: (float)((word >> shift & mask) - bias)
+//   lanes_decode   eight lines of quants with their bias from the lines of a packed block of 32
 //   lanes_bf16     16 words at `line`: the bf16 in the low (0) or high (1) half
 
 #include "kernels/matmul_tile.h"
@@ -87,39 +88,38 @@ ALWAYS_INLINE void store_weight(float *out, int64_t k, Lanes scale, Lanes quant)
     lanes_store(out + k * MATMUL_ROWS, lanes_mul(scale, quant));
 }
 
-static void expand_q8_0(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
+ALWAYS_INLINE void expand_block32(const MatmulPanel *panel, int64_t begin, int64_t count, void *out,
+                                  const Block32 form)
 {
-    const uint8_t *pairs = panel_at(panel, begin);
+    const uint8_t *packed = panel_at(panel, begin);
     float *to = out;
+    _Alignas(64) uint8_t lines[8 * 64];
     for (int64_t b = 0; b < count / 32; b++, to += 32 * MATMUL_ROWS) {
-        const uint8_t *pair = pairs + b / 2 * 1088, *lines = pair + 64 + b % 2 * 512;
-        Lanes scale = lanes_load_f16((const uint16_t *)(const void *)(pair + b % 2 * 32));
-        for (int line = 0; line < 8; line++)
-            for (int j = 0; j < 4; j++)
-                store_weight(to, line * 4 + j, scale,
-                             lanes_field(lines + line * 64, 8 * j, 255, 128));
+        const uint8_t *factors = block32_factors(form, packed, b);
+        Lanes scale = lanes_load_f16((const uint16_t *)(const void *)factors);
+        Lanes least = lanes_load_f16((const uint16_t *)(const void *)(factors + 64));
+        lanes_decode(form, block32_lines(form, packed, b), lines);
+        for (int k = 0; k < 32; k++) {
+            Lanes quant = lanes_field(lines + k / 4 * 64, k % 4 * 8, 255, form.bias);
+            Lanes weight = lanes_mul(scale, quant);
+            lanes_store(to + k * MATMUL_ROWS,
+                        form.factors == 2 ? lanes_add(weight, least) : weight);
+        }
     }
 }
 
-static void expand_q4_0(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
-{
-    const uint8_t *pairs = panel_at(panel, begin);
-    float *to = out;
-    for (int64_t b = 0; b < count / 32; b++, to += 32 * MATMUL_ROWS) {
-        const uint8_t *pair = pairs + b / 2 * 576, *lines = pair + 64 + b % 2 * 256;
-        Lanes scale = lanes_load_f16((const uint16_t *)(const void *)(pair + b % 2 * 32));
-        for (int line = 0; line < 4; line++)
-            for (int j = 0; j < 4; j++) {
-                const uint8_t *both = lines + line * 64;
-                store_weight(to, line * 4 + j, scale, lanes_field(both, 8 * j, 15, 8));
-                store_weight(to, 16 + line * 4 + j, scale, lanes_field(both, 8 * j + 4, 15, 8));
-            }
+#define BLOCK32(type, lines, factors, bias)                                                        \
+    static void expand_##type(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)   \
+    {                                                                                              \
+        expand_block32(panel, begin, count, out, (Block32){DTYPE_##type, lines, factors, bias});   \
     }
-}
+BLOCK32_FORMS(BLOCK32)
+#undef BLOCK32
 
+#define EXPAND_BLOCK32(type, lines, factors, bias) [DTYPE_##type] = expand_##type,
 #define EXPAND_CHAIN(target)                                                                       \
     {                                                                                              \
-        [DTYPE_f16] = expand_f16, [DTYPE_bf16] = expand_bf16, [DTYPE_q8_0] = expand_q8_0,          \
-        [DTYPE_q4_0] = expand_q4_0, [DTYPE_q4_k] = floats_q4_k_##target,                           \
-        [DTYPE_q5_k] = floats_q5_k_##target, [DTYPE_q6_k] = floats_q6_k_##target                   \
+        [DTYPE_f16] = expand_f16, [DTYPE_bf16] = expand_bf16, [DTYPE_q4_k] = floats_q4_k_##target, \
+        [DTYPE_q5_k] = floats_q5_k_##target, [DTYPE_q6_k] = floats_q6_k_##target,                  \
+        BLOCK32_FORMS(EXPAND_BLOCK32)                                                              \
     }

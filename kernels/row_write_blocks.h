@@ -25,6 +25,13 @@ static inline bool put_half(uint8_t *out, float value)
     return (half & 0x7c00u) != 0x7c00u;
 }
 
+// Scale and minimum, one after the other.
+static inline bool put_halves(uint8_t *out, float scale, float minimum)
+{
+    bool good = put_half(out, scale);
+    return put_half(out + 2, minimum) && good;
+}
+
 static inline float get_half(const uint8_t *bytes)
 {
     uint16_t half;

@@ -84,7 +84,7 @@ bool row_write_q4_1(const float *block, uint8_t *out)
     uint8_t quants[ELEMENTS];
     float minimum, scale = quantise_above(block, 15, quants, &minimum);
     put_nibbles(quants, out + 4);
-    return put_half(out, scale) & put_half(out + 2, minimum);
+    return put_halves(out, scale, minimum);
 }
 
 bool row_write_q5_1(const float *block, uint8_t *out)
@@ -93,7 +93,7 @@ bool row_write_q5_1(const float *block, uint8_t *out)
     float minimum, scale = quantise_above(block, 31, quants, &minimum);
     put_fifth_bits(quants, out + 4);
     put_nibbles(quants, out + 8);
-    return put_half(out, scale) & put_half(out + 2, minimum);
+    return put_halves(out, scale, minimum);
 }
 
 bool row_write_q8_0(const float *block, uint8_t *out)

@@ -262,8 +262,7 @@ bool row_write_q2_k(const float *block, uint8_t *out)
     search_ranges(&search_q2_k, block, &ranges);
     float inverse = ranges.most_scale > 0 ? 15.0f / ranges.most_scale : 0;
     float inverse_minimum = ranges.most_minimum > 0 ? 15.0f / ranges.most_minimum : 0;
-    bool good = put_half(out + 80, ranges.most_scale / 15.0f) &
-                put_half(out + 82, ranges.most_minimum / 15.0f);
+    bool good = put_halves(out + 80, ranges.most_scale / 15.0f, ranges.most_minimum / 15.0f);
     for (int32_t i = 0; i < 16; i++) {
         scales[i] = (uint8_t)(nearest_int(inverse * ranges.scales[i]) |
                               nearest_int(inverse_minimum * ranges.minimums[i]) << 4);
@@ -300,8 +299,7 @@ static bool quantise_ranges(const RangeSearch *search, const float *block, uint8
     search_ranges(search, block, &ranges);
     float inverse = ranges.most_scale > 0 ? 63.0f / ranges.most_scale : 0;
     float inverse_minimum = ranges.most_minimum > 0 ? 63.0f / ranges.most_minimum : 0;
-    bool good =
-        put_half(out, ranges.most_scale / 63.0f) & put_half(out + 2, ranges.most_minimum / 63.0f);
+    bool good = put_halves(out, ranges.most_scale / 63.0f, ranges.most_minimum / 63.0f);
     for (int32_t i = 0; i < 8; i++) {
         scales[i] = six_bits(inverse * ranges.scales[i]);
         minimums[i] = six_bits(inverse_minimum * ranges.minimums[i]);

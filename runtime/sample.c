@@ -348,8 +348,9 @@ static void select_candidates(Sampler *sampler, const float *logits, int32_t k)
     // Ids ascend: an equal logit comes after the worst.
     while ((id = next_above(logits, id, sampler->logit_count, (float)heap[0].key)) <
            sampler->logit_count) {
-        heap[0] = (Candidate){(double)logits[id], 0.0, id++};
+        heap[0] = (Candidate){(double)logits[id], 0.0, id};
         sift_down(heap, k, 0, true);
+        id++;
     }
     for (int32_t last = k - 1; last > 0; last--) {
         swap_candidates(&heap[0], &heap[last]);

@@ -18,13 +18,18 @@ static const char usage[] =
     "       MODEL is a Hugging Face folder, a GGUF file or a llama2.c file\n"
     "       SHAPE is tinyllama-1.1b, qwen2-0.5b, stories15m, llama or qwen2[,layers=N,embd=N…]\n";
 
-static const char footer[] =
-    "TYPE is one of llama-quantize's: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q3_k_m\n"
-    "q3_k_l q4_k_s q4_k_m q5_k_s q5_k_m q6_k iq4_nl iq4_xs mxfp4_moe. The head and some matrices "
-    "get\n"
-    "a better one (frontends/gguf/mixes.def), unless --pure; a matrix whose rows are not whole "
-    "blocks\n"
-    "falls back, which is told. Without TYPE matrices stay as they are stored.\n";
+static void print_help(void)
+{
+    Text footer = {0};
+    text_print(&footer, "TYPE is one of llama-quantize's:\n  ");
+    gguf_mix_print_names(&footer);
+    text_print(&footer, "\n"
+                        "The head and some matrices get a better one (mixes.def), unless --pure.\n"
+                        "A matrix whose rows are not whole blocks falls back, which is told.\n"
+                        "Without TYPE matrices stay as they are stored.\n");
+    options_print_help(PROGRAM_GRAPHQUANT, usage, footer.bytes);
+    text_free(&footer);
+}
 
 static int report(const Diag *diag, int status)
 {
@@ -148,7 +153,7 @@ int main(int argc, char **argv)
     if (!options_parse(PROGRAM_GRAPHQUANT, argc, argv, &options, &diag))
         return report(&diag, 2);
     if (options.help) {
-        options_print_help(PROGRAM_GRAPHQUANT, usage, footer);
+        print_help();
         return 0;
     }
     if (options.version)

@@ -25,7 +25,8 @@ static bool fail(const Convention *convention, const char *name, const char *wha
 static void put_factors(const Convention *convention, const char *name, const float *factors,
                         int64_t count)
 {
-    GgufTensor tensor = {.name = name, .rank = 1, .shape = {count}};
+    GgufTensor tensor = {
+        .name = name, .dtype = DTYPE_f32, .wanted = DTYPE_f32, .rank = 1, .shape = {count}};
     tensor.recipe = recipe_values(convention->arena, factors, count);
     vector_push(convention->arena, &convention->contents->tensors, tensor);
 }

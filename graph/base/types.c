@@ -50,8 +50,9 @@ bool layout_holds(Layout layout, DType dtype)
 {
     static const uint32_t dtypes[LAYOUT_COUNT] = {
         [LAYOUT_plain] = ~0u,
-        [LAYOUT_n16k4] =
-            DTYPE_SET(q8_0) | DTYPE_SET(q4_0) | DTYPE_SET(q4_k) | DTYPE_SET(q5_k) | DTYPE_SET(q6_k),
+        [LAYOUT_n16k4] = DTYPE_SET(q8_0) | DTYPE_SET(q4_0) | DTYPE_SET(q4_1) | DTYPE_SET(q5_0) |
+                         DTYPE_SET(q5_1) | DTYPE_SET(iq4_nl) | DTYPE_SET(q4_k) | DTYPE_SET(q5_k) |
+                         DTYPE_SET(q6_k),
         [LAYOUT_n32k1] = DTYPE_SET(f16),
         [LAYOUT_n32k2] = DTYPE_SET(bf16),
         [LAYOUT_n16k1] = DTYPE_SET(f32),

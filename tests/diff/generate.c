@@ -469,7 +469,9 @@ static DType any_activation(Generator *g, int64_t size, DType *stored)
         *stored = in(g, 33) ? DTYPE_q4_k : in(g, 50) ? DTYPE_q5_k : DTYPE_q6_k;
         return DTYPE_q8k;
     }
-    *stored = in(g, 50) ? DTYPE_q8_0 : DTYPE_q4_0;
+    static const DType types[] = {DTYPE_q8_0, DTYPE_q4_0, DTYPE_q4_1,
+                                  DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl};
+    *stored = types[between(g, 0, sizeof types / sizeof *types - 1)];
     return DTYPE_q8;
 }
 

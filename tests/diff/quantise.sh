@@ -15,7 +15,8 @@ quantisers() {
         "$BUILD"/kernels/row_write*.o "$BUILD"/graph/base/{types,hash,arena}.o "$GGML_BASE" \
         "${flags[@]}" -lstdc++ -lm -fopenmp -ldl -o "$work/quantise" 2>"$work/err" ||
         { fail "tests/diff/ggml/quantise.c: $(head -n 3 "$work/err")"; return; }
-    "$work/quantise" "${ROWS:-1200}" >"$work/told" 2>"$work/err" || fail "$(head -n 12 "$work/told")"
+    "$work/quantise" "${ROWS:-1200}" >"$work/told" 2>"$work/err" ||
+        fail "$(head -n 12 "$work/told")"
     [ -z "${REPORT-}" ] || cat "$work/told"
 }
 
@@ -24,7 +25,8 @@ one_file() { # model, type, options of both
     shift 2
     graphquant "$@" "$model" "$work/ours.gguf" "$type" >/dev/null 2>"$work/err" ||
         { fail "graphquant $model $type: $(grep -v ^note: "$work/err")"; return; }
-    "$LLAMA_QUANTIZE" --allow-requantize "$@" "$model" "$work/theirs.gguf" "$type" >"$work/err" 2>&1 ||
+    "$LLAMA_QUANTIZE" --allow-requantize "$@" "$model" "$work/theirs.gguf" "$type" \
+        >"$work/err" 2>&1 ||
         { fail "llama-quantize $model $type: $(tail -n 1 "$work/err")"; return; }
     told=$("$python" tests/diff/quantise.py "$work/ours.gguf" "$work/theirs.gguf") ||
         fail "$model $type $*: $(head -n 8 <<<"$told")"

@@ -22,10 +22,10 @@ function touch(number,    root) {
     if (root && last[root] < epoch)
         last[root] = epoch
 }
-# One result: its place is `@act+OFFSET:BYTES`, `@act+OFFSET[:BYTES]=%ALIAS` or `@io+N:BYTES`.
+# One result: its place is `@act+OFFSET:BYTES` (or own), `@act+OFFSET[:BYTES]=%ALIAS` or `@io+N:BYTES`.
 function result(number, type,    place, parts, offset) {
     if (split(type, parts, " ") != 2 ||
-        parts[2] !~ /^@act\+0x[0-9a-f]+(:0x[0-9a-f]+)?(=%[0-9]+)?$|^@io\+[0-9]+:0x[0-9a-f]+$/)
+        parts[2] !~ /^@(act|own)\+0x[0-9a-f]+(:0x[0-9a-f]+)?(=%[0-9]+)?$|^@io\+[0-9]+:0x[0-9a-f]+$/)
         return wrong("no type with a place: " type)
     if (parts[1] !~ /^[a-z0-9_]+\[[^ \]]*\](\{[a-z0-9]+\})?$/)
         wrong("not a type: " parts[1])
@@ -33,7 +33,7 @@ function result(number, type,    place, parts, offset) {
     place = parts[2]
     if (place ~ /^@io/)
         return
-    sub(/^@act\+/, "", place)
+    sub(/^@(act|own)\+/, "", place)
     split(place, parts, /[:=]/)
     offset = hex(parts[1])
     if (place ~ /=%/) {

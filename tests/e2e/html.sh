@@ -92,7 +92,7 @@ check_clicks() { # name, arguments of graphc
     { cat "$work/page.html" && echo "$clicks"; } >"$work/clicks.html"
     browse "$work/clicks.html" || return
     values=$(awk '/^graph @prefill/ { inside = 1 } inside && !/^ *output/ {
-        n += gsub(/@act\+/, "") } END { print n }' "$work/text")
+        n += gsub(/@(act|own)\+/, "") } END { print n }' "$work/text")
     [ "$(of_body test)" = "missing 0 values $values stages $stages uncosted 0 share 100" ] ||
         fail "$name: after all clicks: $(of_body test), expected values $values stages $stages"
     [ "$(of_body clicked)" -gt 100 ] 2>"$work/err" || fail "$name: only $(of_body clicked) clicks"

@@ -93,7 +93,7 @@ quant "$tiny" "$work/pure.gguf" q4_k_m --pure
 [ "$(awk '/weight/ {print $4}' "$work/told" | sort -u | tr '\n' ' ')" = 'f32 q4_k ' ] ||
     fail "--pure: $(cat "$work/told")"
 
-# Models that nobody trained: the same bytes everywhere, both kinds of vocabulary; text survives them.
+# Models that nobody trained: the same bytes everywhere, of both vocabularies; text survives them.
 text='Once upon a time there was a little girl. (42 × ü)'
 for shape in llama,vocab=3000:2156171980 qwen2,vocab=3000,layers=3,embd=192,heads=6:2829021049; do
     quant --synth "${shape%:*}" "$work/synth.gguf" q4_k_m

@@ -22,9 +22,10 @@ typedef struct Problem {
 static const DType types[][2] = {
     {DTYPE_f32, DTYPE_f32},  {DTYPE_f32, DTYPE_f16},  {DTYPE_f32, DTYPE_bf16},
     {DTYPE_f32, DTYPE_q8_0}, {DTYPE_f32, DTYPE_q4_0}, {DTYPE_f32, DTYPE_q6_k},
-    {DTYPE_q8, DTYPE_q8_0},  {DTYPE_q8, DTYPE_q4_0},  {DTYPE_q8k, DTYPE_q6_k},
+    {DTYPE_q8, DTYPE_q8_0},  {DTYPE_q8, DTYPE_q4_0},  {DTYPE_q8, DTYPE_q4_1},
+    {DTYPE_q8, DTYPE_q5_0},  {DTYPE_q8, DTYPE_q5_1},  {DTYPE_q8, DTYPE_iq4_nl},
     {DTYPE_f32, DTYPE_q4_k}, {DTYPE_f32, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q4_k},
-    {DTYPE_q8k, DTYPE_q5_k},
+    {DTYPE_q8k, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q6_k},
 };
 enum { TYPES = sizeof types / sizeof *types };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/math.h"
+#include "kernels/pack.h"
 #include "kernels/quantise.h"
 #include "tests/kernels/harness.h"
 #include "tests/unit/run_suite.h"
@@ -34,85 +35,86 @@ static float chain_dot(const KernelOperand *x, int64_t token, const float *weigh
     return sum;
 }
 
-// A block of weights as integers and two factors: of products with quants, and of the token's sums.
-typedef struct Integers {
-    float scale, least;
-    int32_t quants[256], minima[256];
-} Integers;
+// A file's row as integers, by k, and f16 factors, by block: value = factors[0] * quants[0] +
+// factors[1] * quants[1], the second of types with minima. Q6_K: subscale * quant.
+typedef struct IntegerRow {
+    int32_t *quants[2];
+    float *factors[2];
+} IntegerRow;
 
-static bool has_minima(DType dtype)
+// With a factor of 1, and the other 0, the reader gives the integers.
+static void integer_block(DType dtype, const PackForm *form, const uint8_t *row, int64_t b,
+                          const IntegerRow *out)
 {
-    return dtype == DTYPE_q4_k || dtype == DTYPE_q5_k;
-}
-
-// The block read with other factors gives the integers that they are multiplied with.
-static void read_with(DType dtype, const uint8_t *from, float scale, float least, int32_t *integers)
-{
-    uint8_t block[256];
-    float values[256], factors[2] = {scale, least};
-    memcpy(block, from, (size_t)dtype_table[dtype].block_bytes);
-    for (int i = 0; i < (has_minima(dtype) ? 2 : 1); i++) {
-        uint16_t half = f32_to_f16(factors[i]);
-        memcpy(block + (dtype == DTYPE_q6_k ? 208 : 2 * i), &half, 2);
+    const DTypeInfo *info = &dtype_table[dtype];
+    for (int f = 0; f < form->factors; f++) {
+        uint8_t block[256];
+        float values[256];
+        uint16_t factor;
+        memcpy(block, row + b * info->block_bytes, (size_t)info->block_bytes);
+        memcpy(&factor, block + form->factor_at[f], 2);
+        out->factors[f][b] = f16_to_f32(factor);
+        for (int other = 0; other < form->factors; other++) {
+            factor = f32_to_f16(other == f ? 1.0f : 0.0f);
+            memcpy(block + form->factor_at[other], &factor, 2);
+        }
+        row_to_f32(dtype, block, info->block_elements, values);
+        for (int k = 0; k < info->block_elements; k++)
+            out->quants[f][b * info->block_elements + k] = (int32_t)values[k];
     }
-    row_to_f32(dtype, block, dtype_table[dtype].block_elements, values);
-    for (int k = 0; k < dtype_table[dtype].block_elements; k++)
-        integers[k] = (int32_t)values[k];
 }
 
-static Integers integer_block(DType dtype, const uint8_t *block)
-{
-    Integers out = {0};
-    uint16_t half;
-    memcpy(&half, block + (dtype == DTYPE_q6_k ? 208 : 0), 2);
-    out.scale = f16_to_f32(half);
-    read_with(dtype, block, 1, 0, out.quants);
-    if (has_minima(dtype)) {
-        memcpy(&half, block + 2, 2);
-        out.least = -f16_to_f32(half);
-        read_with(dtype, block, 0, -1, out.minima);
-    }
-    return out;
-}
-
-static float block_dot(const KernelOperand *x, int64_t token, DType dtype, const Integers *weights)
+static float block_dot(const KernelOperand *x, int64_t token, const IntegerRow *row, int factors)
 {
     int32_t elements = dtype_table[x->dtype].block_elements;
     float sum = 0;
-    for (int64_t b = 0; b < x->columns / elements; b++, weights++) {
+    for (int64_t b = 0; b < x->columns / elements; b++) {
         ActivationBlock block = activation_block(x, token, b);
-        int32_t dot = 0, least = 0;
-        for (int k = 0; k < elements; k++) {
-            dot += weights->quants[k] * block.quants[k];
-            least += weights->minima[k] * block.quants[k];
+        for (int f = 0; f < factors; f++) {
+            int32_t dot = 0;
+            for (int k = 0; k < elements; k++)
+                dot += row->quants[f][b * elements + k] * block.quants[k];
+            sum = fmaf(row->factors[f][b] * block.scale, (float)dot, sum);
         }
-        sum = fmaf(weights->scale * block.scale, (float)dot, sum);
-        if (has_minima(dtype))
-            sum = fmaf(weights->least * block.scale, (float)least, sum);
     }
     return sum;
+}
+
+static void expect_blocks(const Problem *problem, DType dtype, const uint8_t *bytes, float *sums,
+                          int64_t stride)
+{
+    IntegerRow row;
+    int32_t elements = dtype_table[dtype].block_elements;
+    const PackForm *form = elements == 32 ? &pack_forms32[dtype] : &pack_forms256[dtype];
+    for (int f = 0; f < 2; f++) {
+        row.quants[f] = malloc((size_t)problem->k * sizeof *row.quants[f]);
+        row.factors[f] = malloc((size_t)problem->k * sizeof *row.factors[f]);
+    }
+    for (int64_t b = 0; b < problem->k / elements; b++)
+        integer_block(dtype, form, bytes, b, &row);
+    for (int64_t t = 0; t < problem->tokens; t++)
+        sums[t * stride] = block_dot(&problem->x, t, &row, form->factors);
+    for (int f = 0; f < 2; f++) {
+        free(row.quants[f]);
+        free(row.factors[f]);
+    }
 }
 
 // Column `column` of the sums, before epilogue and post.
 static void expect_column(const Problem *problem, const KernelOperand *weight, int64_t row,
                           float *sums, int64_t stride)
 {
-    const DTypeInfo *info = &dtype_table[weight->dtype];
-    int64_t blocks = problem->k / info->block_elements;
-    float *values = malloc((size_t)problem->k * sizeof *values);
-    Integers *integers = calloc((size_t)blocks, sizeof *integers);
     const uint8_t *bytes =
         (const uint8_t *)weight->data + row * dtype_row_bytes(weight->dtype, problem->k);
-    bool floats = problem->x.dtype == DTYPE_f32;
-    if (floats)
-        row_to_f32(weight->dtype, bytes, problem->k, values);
-    for (int64_t b = 0; b < blocks && !floats; b++)
-        integers[b] = integer_block(weight->dtype, bytes + b * info->block_bytes);
+    if (problem->x.dtype != DTYPE_f32) {
+        expect_blocks(problem, weight->dtype, bytes, sums, stride);
+        return;
+    }
+    float *values = malloc((size_t)problem->k * sizeof *values);
+    row_to_f32(weight->dtype, bytes, problem->k, values);
     for (int64_t t = 0; t < problem->tokens; t++)
-        sums[t * stride] = floats ? chain_dot(&problem->x, t, values)
-                                  : block_dot(&problem->x, t, weight->dtype, integers);
+        sums[t * stride] = chain_dot(&problem->x, t, values);
     free(values);
-    free(integers);
 }
 
 static int64_t all_rows(const Problem *problem)
@@ -247,11 +249,13 @@ typedef struct Types {
 } Types;
 
 static const Types types[] = {
-    {DTYPE_f32, DTYPE_f32},  {DTYPE_f32, DTYPE_f16},  {DTYPE_f32, DTYPE_bf16},
-    {DTYPE_f32, DTYPE_q8_0}, {DTYPE_f32, DTYPE_q4_0}, {DTYPE_f32, DTYPE_q6_k},
-    {DTYPE_q8, DTYPE_q8_0},  {DTYPE_q8, DTYPE_q4_0},  {DTYPE_q8k, DTYPE_q6_k},
-    {DTYPE_f32, DTYPE_q4_k}, {DTYPE_f32, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q4_k},
-    {DTYPE_q8k, DTYPE_q5_k},
+    {DTYPE_f32, DTYPE_f32},    {DTYPE_f32, DTYPE_f16},  {DTYPE_f32, DTYPE_bf16},
+    {DTYPE_f32, DTYPE_q8_0},   {DTYPE_f32, DTYPE_q4_0}, {DTYPE_f32, DTYPE_q6_k},
+    {DTYPE_f32, DTYPE_q4_1},   {DTYPE_f32, DTYPE_q5_0}, {DTYPE_f32, DTYPE_q5_1},
+    {DTYPE_f32, DTYPE_iq4_nl}, {DTYPE_f32, DTYPE_q4_k}, {DTYPE_f32, DTYPE_q5_k},
+    {DTYPE_q8, DTYPE_q8_0},    {DTYPE_q8, DTYPE_q4_0},  {DTYPE_q8, DTYPE_q4_1},
+    {DTYPE_q8, DTYPE_q5_0},    {DTYPE_q8, DTYPE_q5_1},  {DTYPE_q8, DTYPE_iq4_nl},
+    {DTYPE_q8k, DTYPE_q4_k},   {DTYPE_q8k, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q6_k},
 };
 enum { TYPES = sizeof types / sizeof *types };
 
@@ -345,8 +349,9 @@ END_TEST
 // Results of several weights stand side by side; a unit never straddles two of them.
 START_TEST(weights_side_by_side)
 {
-    static const DType floats[] = {DTYPE_f32,  DTYPE_f16,  DTYPE_bf16,
-                                   DTYPE_q8_0, DTYPE_q4_0, DTYPE_q6_k};
+    static const DType blocks32[] = {DTYPE_q8_0, DTYPE_q4_0, DTYPE_q4_1,
+                                     DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl};
+    static const DType others[] = {DTYPE_f32, DTYPE_f16, DTYPE_bf16, DTYPE_q6_k};
     Random random = {500};
     for (int repeat = 0; repeat < 30; repeat++) {
         bool quants = repeat % 2;
@@ -354,8 +359,8 @@ START_TEST(weights_side_by_side)
                                       quants ? 96 : 256, FILL_random);
         for (int i = 0; i < WEIGHTS_MOST; i++)
             add_weight(&problem,
-                       quants ? floats[random_between(&random, 3, 4)]
-                              : floats[random_between(&random, 0, 5)],
+                       quants || i % 2 ? blocks32[random_between(&random, 0, 5)]
+                                       : others[random_between(&random, 0, 3)],
                        random_between(&random, 1, 70), (uint64_t)i + 20);
         check_problem(&problem, &random);
         problem_free(&problem);

@@ -57,8 +57,10 @@ static const struct {
 };
 enum { GOLDEN_SUMS = sizeof golden_sums / sizeof *golden_sums };
 
-static const DType readable[] = {DTYPE_f32,  DTYPE_f16,  DTYPE_bf16, DTYPE_q8_0,
-                                 DTYPE_q4_0, DTYPE_q4_k, DTYPE_q5_k, DTYPE_q6_k};
+static const DType readable[] = {
+    DTYPE_f32,  DTYPE_f16,  DTYPE_bf16,   DTYPE_q8_0, DTYPE_q4_0, DTYPE_q4_1,
+    DTYPE_q5_0, DTYPE_q5_1, DTYPE_iq4_nl, DTYPE_q4_k, DTYPE_q5_k, DTYPE_q6_k,
+};
 enum { READABLE = sizeof readable / sizeof *readable };
 
 static void read_pattern(DType dtype, const int factor_at[2], float *values)
@@ -231,17 +233,37 @@ START_TEST(bytes_of_q8_0_lie_as_drawn)
 }
 END_TEST
 
-START_TEST(bytes_of_q4_0_lie_as_drawn)
+// Types of 32 nibbles after one or two factors and, in some, 32 fifth bits.
+typedef struct Nibbles {
+    DType dtype;
+    int factors, fifths_bytes;
+} Nibbles;
+
+static const Nibbles nibbles[] = {
+    {DTYPE_q4_0, 1, 0}, {DTYPE_iq4_nl, 1, 0}, {DTYPE_q4_1, 2, 0},
+    {DTYPE_q5_0, 1, 4}, {DTYPE_q5_1, 2, 4},
+};
+enum { NIBBLES = sizeof nibbles / sizeof *nibbles };
+
+START_TEST(bytes_of_nibbles_lie_as_drawn)
 {
-    uint8_t file[3 * 18], *panel = pack_one(DTYPE_q4_0, 15, file);
+    Nibbles type = nibbles[_i];
+    int bytes = dtype_table[type.dtype].block_bytes, lines = type.fifths_bytes ? 5 : 4;
+    int fifths_at = 2 * type.factors, nibbles_at = fifths_at + type.fifths_bytes;
+    uint8_t file[3 * 24], *panel = pack_one(type.dtype, 15, file);
     for (int b = 0; b < 3; b++) {
-        const uint8_t *pair = panel + b / 2 * 576, *block = pair + 64 + b % 2 * 256;
-        ck_assert_mem_eq(pair + b % 2 * 32 + 15 * 2, file + b * 18, 2);
+        const uint8_t *from = file + b * bytes, *pair = panel + b / 2 * (32 * bytes);
+        const uint8_t *block = pair + (type.factors + b % 2 * lines) * 64;
+        for (int f = 0; f < type.factors; f++)
+            ck_assert_mem_eq(pair + f * 64 + b % 2 * 32 + 15 * 2, from + 2 * f, 2);
         for (int i = 0; i < 16; i++)
-            ck_assert_uint_eq(block[i / 4 * 64 + 15 * 4 + i % 4], file[b * 18 + 2 + i]);
+            ck_assert_uint_eq(block[i / 4 * 64 + 15 * 4 + i % 4], from[nibbles_at + i]);
+        for (int k = 0; k < 32 && type.fifths_bytes; k++)
+            ck_assert_int_eq(block[4 * 64 + 15 * 4 + k % 4] >> k / 4 & 1,
+                             from[fifths_at + k / 8] >> k % 8 & 1);
     }
-    const uint8_t *missing = panel + 576 + 64 + 256;
-    for (int i = 0; i < 256; i++)
+    const uint8_t *missing = panel + 32 * bytes + (type.factors + lines) * 64;
+    for (int i = 0; i < lines * 64; i++)
         ck_assert_uint_eq(missing[i], 0);
     guarded_free(panel);
 }
@@ -403,7 +425,7 @@ int main(void)
     tcase_add_loop_test(tests, packed_rows_read_back_to_the_bit, 0, READABLE);
     tcase_add_loop_test(tests, padding_is_zero, 0, READABLE);
     tcase_add_test(tests, bytes_of_q8_0_lie_as_drawn);
-    tcase_add_test(tests, bytes_of_q4_0_lie_as_drawn);
+    tcase_add_loop_test(tests, bytes_of_nibbles_lie_as_drawn, 0, NIBBLES);
     tcase_add_test(tests, bytes_of_q4_k_lie_as_drawn);
     tcase_add_test(tests, bytes_of_q5_k_lie_as_drawn);
     tcase_add_test(tests, bytes_of_q6_k_lie_as_drawn);

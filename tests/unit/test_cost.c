@@ -137,7 +137,7 @@ START_TEST(matmul_of_256)
 {
     KernelRow row = {.op = OP_matmul, .order = ORDER_block256};
     Cost cost = cost_dots(find(OP_matmul, 1), 1, DTYPE_q8k, LAYOUT_n16k4, &row, 2);
-    check(cost, 2 * 340 + 3 * 6720, 2 * 160, 2.0 * 2 * 40 * 256);
+    check(cost, 2 * 292 + 3 * 6720, 2 * 160, 2.0 * 2 * 40 * 256);
     ck_assert_double_eq(cost.ns, 40960 / 0.66);
 }
 END_TEST
