@@ -5,8 +5,8 @@
 // ORDER_kv256.
 //
 // States of q8_0 are met in integers: queries and weights become int16, whose products with quants
-// are summed exactly. Rejected: chains of fma over dequantised elements, which are no faster than
-// f16 where 8 rows share a key; queries in 8 bits, which lose as much as the keys do.
+// are summed exactly. Not tried: chains of fma over dequantised elements, which need as many fma as
+// f16 and a longer conversion; queries in 8 bits, whose steps are as coarse as those of the keys.
 //
 // Bits do not depend on how rows are gathered into tiles: each row's partial begins afresh in each
 // block, and a key that a row does not see takes no part in its arithmetic (its page may hold NaN,

@@ -97,7 +97,9 @@ int64_t matmul_panel_scratch(DType dtype, int64_t k)
 {
     if (dtype == DTYPE_f32)
         return least(round_up(k, 16), MATMUL_PIECE) * 2 * MATMUL_ROWS * (int64_t)sizeof(float);
-    return dtype == DTYPE_q8k ? k / 256 * MATMUL_WIDE_BLOCK : 0;
+    if (dtype == DTYPE_q8)
+        return least(k, MATMUL_PIECE) / 32 * MATMUL_LINES32 * 64;
+    return k / 256 * MATMUL_WIDE_BLOCK;
 }
 
 static int64_t panel_scratch(const KernelOperand *x)
@@ -192,6 +194,13 @@ static void run_tiles(MatmulTileBody *run, MatmulTile tile, const MatmulTokens *
     }
 }
 
+// k of a panel at a time: with 16 rows as floats and a tile of tokens L1 holds 256 of them, but
+// pieces are whole pairs of blocks.
+static int64_t piece_of(DType dtype)
+{
+    return dtype_table[dtype].block_elements == 256 ? MATMUL_PIECE : MATMUL_PIECE / 2;
+}
+
 static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, float *expanded, float *out, int64_t stride)
 {
@@ -204,8 +213,9 @@ static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
         return;
     }
     MatmulExpand *expand = body->expand_chain[panel->dtype];
-    for (int64_t begin = 0; begin < panel->k; begin += MATMUL_PIECE) {
-        int64_t count = least(MATMUL_PIECE, panel->k - begin);
+    int64_t piece = piece_of(panel->dtype);
+    for (int64_t begin = 0; begin < panel->k; begin += piece) {
+        int64_t count = least(piece, panel->k - begin);
         const float *weights = (const float *)(const void *)panel->data + begin * MATMUL_ROWS;
         if (expand) {
             expand(panel, begin, count, expanded);
@@ -222,18 +232,37 @@ static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
     }
 }
 
+// Pieces of blocks of 32 stay in L1 while all tokens pass.
+static void run_expanded_panel(const MatmulBody *body, const MatmulPanel *panel,
+                               const MatmulTokens *tokens, void *expanded, float *out,
+                               int64_t stride)
+{
+    const DTypeInfo *block = &dtype_table[tokens->dtype];
+    int64_t piece = tokens->dtype == DTYPE_q8 ? piece_of(panel->dtype) : panel->k;
+    for (int64_t begin = 0; begin < panel->k; begin += piece) {
+        int64_t count = least(piece, panel->k - begin);
+        MatmulTile tile = {.dtype = panel->dtype,
+                           .panel = expanded,
+                           .length = count / block->block_elements,
+                           .out = out,
+                           .stride = stride,
+                           .resume = begin > 0};
+        body->expand_block[panel->dtype](panel, begin, count, expanded);
+        run_tiles(body->expanded[panel->dtype], tile, tokens,
+                  dtype_row_bytes(tokens->dtype, begin) / (int64_t)sizeof(int32_t));
+    }
+}
+
 static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, void *expanded, float *out, int64_t stride)
 {
-    MatmulTileBody *run = body->block[panel->dtype];
+    if (body->expand_block[panel->dtype] && tokens->count >= body->expand_from[panel->dtype]) {
+        run_expanded_panel(body, panel, tokens, expanded, out, stride);
+        return;
+    }
     MatmulTile tile = {.dtype = panel->dtype, .panel = panel->data, .out = out, .stride = stride};
     tile.length = panel->k / dtype_table[tokens->dtype].block_elements;
-    if (body->expand_block[panel->dtype] && tokens->count > body->packed_tokens) {
-        body->expand_block[panel->dtype](panel, 0, panel->k, expanded);
-        tile.panel = expanded;
-        run = body->expanded[panel->dtype];
-    }
-    run_tiles(run, tile, tokens, 0);
+    run_tiles(body->block[panel->dtype], tile, tokens, 0);
 }
 
 void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const MatmulTokens *tokens,

@@ -16,8 +16,8 @@
 enum { MATMUL_ROWS = 16 };
 // Tokens of a tile at most.
 enum { MATMUL_TOKENS = 8 };
-// k of a float panel that are expanded at a time: 32 KiB for 16 rows. A multiple of every pair of
-// blocks.
+// k of a panel that are expanded at a time, at most. A multiple of every pair of blocks, as half of
+// it is of pairs of blocks of 32.
 enum { MATMUL_PIECE = 512 };
 
 // 16 weight rows times the tokens of one tile.
@@ -30,7 +30,7 @@ typedef struct MatmulTile {
     int64_t length;     // k of floats, blocks of quants
     float *out;         // [columns][stride], 16 of each row
     int64_t stride;
-    bool resume; // floats: the chains go on from what stands in `out`
+    bool resume; // the chains go on from what stands in `out`: `chain`, and `expanded` of q8
 } MatmulTile;
 
 // A panel of a weight. Plain weights are taken MATMUL_ROWS rows at a time.
@@ -53,7 +53,8 @@ typedef struct MatmulTokens {
 
 typedef void MatmulTileBody(const MatmulTile *tile);
 // Floats: k = begin … begin+count-1 as f32 [panel rows / 16][count][16]; begin is a multiple of
-// MATMUL_PIECE. Quants: begin = 0, count = k, in the form that `expanded` of the target reads.
+// a pair of blocks. Quants: in the form that `expanded` of the target reads, blocks of 32 in pieces
+// as floats, of 256 with begin = 0 and count = k.
 typedef void MatmulExpand(const MatmulPanel *panel, int64_t begin, int64_t count, void *out);
 
 typedef struct MatmulBody {
@@ -61,14 +62,18 @@ typedef struct MatmulBody {
     MatmulExpand *expand_chain[DTYPE_COUNT]; // to what `chain` reads; NULL: it is in that form
     MatmulTileBody *vector[DTYPE_COUNT];     // one token, all rows of the packed panel; NULL: none
     MatmulTileBody *block[DTYPE_COUNT];      // q8 or q8k tokens, packed panel
-    MatmulExpand *expand_block[DTYPE_COUNT]; // for more than packed_tokens; NULL: `block` takes all
+    MatmulExpand *expand_block[DTYPE_COUNT]; // NULL: `block` takes all
+    int32_t expand_from[DTYPE_COUNT];        // from so many tokens on expand_block is faster
     MatmulTileBody *expanded[DTYPE_COUNT];   // reads what expand_block writes
-    int32_t packed_tokens;
-    const RowsBody *rows; // gates and quantise
+    const RowsBody *rows;                    // gates and quantise
 } MatmulBody;
 
 // Bytes of one block of 256 as expand_block leaves it, whatever the type (matmul_block256_simd.h).
 enum { MATMUL_WIDE_BLOCK = 90 * 64 };
+
+// Lines of 64 bytes of one block of 32 as expand_block leaves it: u8 quants [8 quads][16 rows][4],
+// f32 scales [16], f32 least values [16].
+enum { MATMUL_LINES32 = 8 + 2 };
 
 // To f32, whatever the type and the layout; the types that matter have expansions of their own.
 MatmulExpand matmul_expand_any;

@@ -36,27 +36,32 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
     for (int half = 0; half < 2; half++) {
         __m256i quads[8];
         decode_block(form, from + half * 32, quads);
+        __m256i bias = _mm256_set1_epi8(is_signed(form) ? -128 : 0);
         for (int q = 0; q < 8; q++)
-            _mm256_storeu_si256((__m256i *)(void *)(lines + q * 64 + half * 32), quads[q]);
+            _mm256_storeu_si256((__m256i *)(void *)(lines + q * 64 + half * 32),
+                                _mm256_xor_si256(quads[q], bias));
     }
 }
 
 #include "kernels/matmul_simd.h"
 
-#define BLOCK32(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
+// Measured with 2 … 16 tokens.
+#define EXPAND_FROM(type, lines, factors, bias) [DTYPE_##type] = 9,
+#define PACKED(type, lines, factors, bias) [DTYPE_##type] = block_##type##_avx2,
+#define EXPAND(type, lines, factors, bias) [DTYPE_##type] = expand_block_##type##_avx2,
+#define EXPANDED(type, lines, factors, bias) [DTYPE_##type] = expanded_##type##_avx2,
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN(avx2),
     .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
-    .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q4_k] = packed_q4_k_avx2,
-              [DTYPE_q5_k] = packed_q5_k_avx2, [DTYPE_q6_k] = packed_q6_k_avx2},
-    .expand_block = {[DTYPE_q4_k] = widen_q4_k_avx2,
-                     [DTYPE_q5_k] = widen_q5_k_avx2,
-                     [DTYPE_q6_k] = widen_q6_k_avx2},
-    .expanded = {[DTYPE_q4_k] = wide_q4_k_avx2,
-                 [DTYPE_q5_k] = wide_q5_k_avx2,
-                 [DTYPE_q6_k] = wide_q6_k_avx2},
-    .packed_tokens = 4,
+    .block = {BLOCK32_FORMS(PACKED)[DTYPE_q4_k] = packed_q4_k_avx2, [DTYPE_q5_k] = packed_q5_k_avx2,
+              [DTYPE_q6_k] = packed_q6_k_avx2},
+    .expand_block = {BLOCK32_FIFTHS(EXPAND)[DTYPE_q4_k] = widen_q4_k_avx2,
+                     [DTYPE_q5_k] = widen_q5_k_avx2, [DTYPE_q6_k] = widen_q6_k_avx2},
+    .expanded = {BLOCK32_FIFTHS(EXPANDED)[DTYPE_q4_k] = wide_q4_k_avx2,
+                 [DTYPE_q5_k] = wide_q5_k_avx2, [DTYPE_q6_k] = wide_q6_k_avx2},
+    .expand_from =
+        {BLOCK32_FIFTHS(EXPAND_FROM)[DTYPE_q4_k] = 5, [DTYPE_q5_k] = 5, [DTYPE_q6_k] = 5},
     .rows = &rows_body_avx2,
 };
 

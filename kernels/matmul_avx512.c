@@ -47,7 +47,7 @@ static const MatmulBody body = {
     .expanded = {[DTYPE_q4_k] = wide_q4_k_avx512,
                  [DTYPE_q5_k] = wide_q5_k_avx512,
                  [DTYPE_q6_k] = wide_q6_k_avx512},
-    .packed_tokens = 8,
+    .expand_from = {[DTYPE_q4_k] = 9, [DTYPE_q5_k] = 9, [DTYPE_q6_k] = 9},
     .rows = &rows_body_avx512,
 };
 

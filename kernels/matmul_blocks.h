@@ -8,12 +8,12 @@
 // BLOCK32(type, lines a block, factors, bias): what packed blocks of 32 hold (README.md), as
 // constants for templates. 4 lines are nibbles, 5 have fifth bits too, 8 are bytes; value = factor
 // * (quant - bias), plus the second factor. The codes of iq4_nl stand for quants with the bias.
+#define BLOCK32_FIFTHS(BLOCK32) BLOCK32(q5_0, 5, 1, 16) BLOCK32(q5_1, 5, 2, 0)
 #define BLOCK32_FORMS(BLOCK32)                                                                     \
     BLOCK32(q8_0, 8, 1, 128)                                                                       \
     BLOCK32(q4_0, 4, 1, 8)                                                                         \
     BLOCK32(q4_1, 4, 2, 0)                                                                         \
-    BLOCK32(q5_0, 5, 1, 16)                                                                        \
-    BLOCK32(q5_1, 5, 2, 0)                                                                         \
+    BLOCK32_FIFTHS(BLOCK32)                                                                        \
     BLOCK32(iq4_nl, 4, 1, 128)
 
 typedef struct Block32 {
@@ -23,8 +23,13 @@ typedef struct Block32 {
 
 #define BLOCK32_BODIES(type, lines, factors, bias)                                                 \
     MatmulTileBody block_##type##_avx2, block_##type##_avx512;
+#define BLOCK32_EXPANDED(type, lines, factors, bias)                                               \
+    MatmulTileBody expanded_##type##_avx2;                                                         \
+    MatmulExpand expand_block_##type##_avx2;
 BLOCK32_FORMS(BLOCK32_BODIES)
+BLOCK32_FIFTHS(BLOCK32_EXPANDED)
 #undef BLOCK32_BODIES
+#undef BLOCK32_EXPANDED
 
 #define MATMUL_BLOCKS(target)                                                                      \
     MatmulTileBody packed_q4_k_##target, packed_q5_k_##target, packed_q6_k_##target;               \

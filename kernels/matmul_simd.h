@@ -15,10 +15,11 @@ ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int colum
     float *out = tile->out + first * tile->stride;
     UNROLL for (int c = 0; c < columns; c++) sums[c] =
         may_resume && tile->resume ? lanes_load(out + c * tile->stride) : lanes_set(0);
-    for (int64_t k = 0; k < tile->length; k++, weights += MATMUL_ROWS, x += spacing) {
-        Lanes weight = lanes_load(weights);
+    UNROLL for (int64_t k = 0; k < tile->length; k++)
+    {
+        Lanes weight = lanes_load(weights + k * MATMUL_ROWS);
         UNROLL for (int c = 0; c < columns; c++) sums[c] =
-            lanes_fma(lanes_set(x[c]), weight, sums[c]);
+            lanes_fma(lanes_set(x[k * spacing + c]), weight, sums[c]);
     }
     UNROLL for (int c = 0; c < columns; c++) lanes_store(out + c * tile->stride, sums[c]);
 }
