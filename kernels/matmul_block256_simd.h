@@ -209,15 +209,15 @@ ALWAYS_INLINE void wide_tile(const MatmulTile *tile, int first, const int column
     const int span = SPAN_QUADS(dtype), group = form_of(dtype).group_quads;
     const uint8_t *block = tile->panel, *factors = block + QUAD_LINES * PACK_LINE;
     const int32_t *words = (const int32_t *)tile->tokens + first;
-    Lanes sums[COLUMNS_MOST];
+    Lanes sums[MATMUL_TOKENS];
     UNROLL for (int c = 0; c < columns; c++) sums[c] = lanes_set(0);
     for (int64_t b = 0; b < tile->length; b++, words += Q8K_WORDS * spacing) {
         const int32_t *quads = words + Q8K_QUANTS * spacing;
-        Line dots[COLUMNS_MOST];
+        Line dots[MATMUL_TOKENS];
         UNROLL for (int c = 0; c < columns; c++) dots[c] = line_set(0);
         for (int quad = 0; quad < QUAD_LINES; quad += span, quads += span * spacing) {
             const uint8_t *subscales = factors + quad / group * PACK_LINE;
-            Line parts[COLUMNS_MOST];
+            Line parts[MATMUL_TOKENS];
             UNROLL for (int q = 0; q < span; q += 2)
             {
                 Line even = line_load(block + (quad + q) * PACK_LINE);
@@ -246,17 +246,17 @@ ALWAYS_INLINE void packed_tile(const MatmulTile *tile, int first, const int colu
     const Form form = form_of(dtype);
     const int32_t *words = (const int32_t *)tile->tokens + first;
     _Alignas(64) uint8_t factors[FACTOR_LINES * PACK_LINE];
-    Lanes sums[COLUMNS_MOST];
+    Lanes sums[MATMUL_TOKENS];
     UNROLL for (int c = 0; c < columns; c++) sums[c] = lanes_set(0);
     for (int64_t b = 0; b < tile->length; b++, words += Q8K_WORDS * spacing) {
         const uint8_t *at = packed_block(tile->panel, b, form) + form.words * PACK_LINE;
-        Line dots[COLUMNS_MOST];
+        Line dots[MATMUL_TOKENS];
         UNROLL for (int c = 0; c < columns; c++) dots[c] = line_set(0);
         widen_factors(tile->panel, b, dtype, factors);
         for (int chunk = 0; chunk < 32 / form.lines; chunk++) {
             const int quad = chunk_quad(chunk, form), upper = quad + form.apart;
             const int32_t *quads = words + (Q8K_QUANTS + quad) * spacing;
-            Line low[COLUMNS_MOST], high[COLUMNS_MOST], top = line_load(at);
+            Line low[MATMUL_TOKENS], high[MATMUL_TOKENS], top = line_load(at);
             at += form.tops * PACK_LINE;
             UNROLL for (int i = 0; i < form.lines; i++, at += PACK_LINE)
             {
