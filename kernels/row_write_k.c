@@ -264,8 +264,8 @@ bool row_write_q2_k(const float *block, uint8_t *out)
     float inverse_minimum = ranges.most_minimum > 0 ? 15.0f / ranges.most_minimum : 0;
     bool good = put_halves(out + 80, ranges.most_scale / 15.0f, ranges.most_minimum / 15.0f);
     for (int32_t i = 0; i < 16; i++) {
-        scales[i] = (uint8_t)(nearest_int(inverse * ranges.scales[i]) |
-                              nearest_int(inverse_minimum * ranges.minimums[i]) << 4);
+        scales[i] = (uint8_t)((uint32_t)nearest_int(inverse * ranges.scales[i]) |
+                              (uint32_t)nearest_int(inverse_minimum * ranges.minimums[i]) << 4);
         requantise_range(&search_q2_k, block + 16 * i, get_half(out + 80) * (float)(scales[i] & 15),
                          get_half(out + 82) * (float)(scales[i] >> 4), ranges.quants + 16 * i);
     }
