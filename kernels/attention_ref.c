@@ -17,13 +17,12 @@ static int32_t quant_at(const char *block, Layout layout, int32_t key, int64_t d
 
 static float score_of_quants(const AttentionTile *tile, int32_t row, int32_t key)
 {
-    int64_t width = state_columns(DTYPE_q8_0, 1, tile->head_size);
     const char *block = tile->keys[key / KEY_GROUP];
     float score = 0;
-    for (int64_t at = 0; at < width; at += STATE_BLOCK, block += STATE_BLOCK_BYTES) {
+    for (int64_t at = 0; at < tile->width; at += STATE_BLOCK, block += STATE_BLOCK_BYTES) {
         int32_t dot = 0;
         for (int64_t i = 0; i < STATE_BLOCK; i++)
-            dot += tile->quants[row * width + at + i] *
+            dot += tile->quants[row * tile->width + at + i] *
                    quant_at(block, LAYOUT_k32, key % KEY_GROUP, i);
         score = fmaf((float)dot, state_scale(block, key % KEY_GROUP), score);
     }

@@ -55,13 +55,6 @@ ALWAYS_INLINE Line line_right(Line a, const int bits)
     return (Line){_mm256_srli_epi32(a.low, bits), _mm256_srli_epi32(a.high, bits)};
 }
 
-// GCC would add as a tree, whose leaves do not fit the registers: it must not see through a sum.
-ALWAYS_INLINE __m256i opaque(__m256i sum)
-{
-    __asm__("" : "+x"(sum));
-    return sum;
-}
-
 ALWAYS_INLINE Line line_dot(Line sum, Line quads, int32_t quad)
 {
     __m256i token = _mm256_set1_epi32(quad);

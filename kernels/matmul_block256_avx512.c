@@ -3,7 +3,8 @@
 
 #include <assert.h>
 
-#include "kernels/matmul_block_avx512.h"
+#include "kernels/math_avx512.h"
+#include "kernels/matmul_blocks.h"
 #include "kernels/matmul_tile.h"
 #include "kernels/quantise.h"
 

@@ -1,4 +1,4 @@
-// Packed blocks of 32 to unsigned bytes, AVX2.
+// What the AVX2 bodies of blocks of 32 share, packed and expanded: decoding and sums.
 #ifndef KERNELS_MATMUL_BLOCK32_AVX2_H
 #define KERNELS_MATMUL_BLOCK32_AVX2_H
 
@@ -6,8 +6,15 @@
 #include "kernels/matmul_tile.h"
 #include "kernels/row_read.h"
 
-// Keeps sums in a chain: GCC would add up trees of products, which do not fit the registers.
-#define CHAIN(sum) __asm__("" : "+x"(sum))
+ALWAYS_INLINE __m256 load_scales(const uint8_t *halves)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)halves));
+}
+
+ALWAYS_INLINE __m256 set_word_f32(int32_t word)
+{
+    return _mm256_castsi256_ps(_mm256_set1_epi32(word));
+}
 
 // Quants of eight bits, which vpmaddubsw takes as |w| and the sign of w on the token.
 ALWAYS_INLINE bool is_signed(Block32 form)
@@ -63,9 +70,8 @@ ALWAYS_INLINE __m256i multiply_quad(Block32 form, __m256i weight, __m256i magnit
 
 ALWAYS_INLINE __m256i add_products(Block32 form, __m256i sum, __m256i products)
 {
-    sum = is_signed(form) ? _mm256_add_epi32(sum, products) : _mm256_add_epi16(sum, products);
-    CHAIN(sum);
-    return sum;
+    return opaque(is_signed(form) ? _mm256_add_epi32(sum, products)
+                                  : _mm256_add_epi16(sum, products));
 }
 
 ALWAYS_INLINE __m256i add_bias(Block32 form, __m256i dot, int32_t minus_sum)

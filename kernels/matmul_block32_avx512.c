@@ -12,6 +12,28 @@
 // 203 to 246; one token is as fast as memory without it.
 enum { PREFETCH_AHEAD = 4096 };
 
+ALWAYS_INLINE __m512 load_scales(const uint8_t *halves)
+{
+    return lanes_load_f16((const uint16_t *)(const void *)halves);
+}
+
+ALWAYS_INLINE __m512 set_word_f32(int32_t word)
+{
+    return _mm512_castsi512_ps(_mm512_set1_epi32(word));
+}
+
+// Steps over the columns of a tile, in the template's variables.
+// sums += scale * (the tokens' scales) * dots
+#define ADD_BLOCK(scales)                                                                          \
+    UNROLL for (int c = 0; c < columns; c++) sums[c] = _mm512_fmadd_ps(                            \
+        _mm512_mul_ps(scale, set_word_f32((scales)[c])), _mm512_cvtepi32_ps(dots[c]), sums[c])
+#define ADD_LINE(into, line, quad)                                                                 \
+    UNROLL for (int c = 0; c < columns; c++) into[c] =                                             \
+        _mm512_dpbusd_epi32(into[c], line, _mm512_set1_epi32((quad)[c]))
+#define STORE_SUMS()                                                                               \
+    UNROLL for (int c = 0; c < columns; c++)                                                       \
+        _mm512_storeu_ps(tile->out + (first + c) * tile->stride, sums[c])
+
 ALWAYS_INLINE void block32_tile(const MatmulTile *tile, int first, const int columns,
                                 const int spacing, const Block32 form)
 {

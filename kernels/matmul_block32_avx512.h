@@ -2,7 +2,8 @@
 #ifndef KERNELS_MATMUL_BLOCK32_AVX512_H
 #define KERNELS_MATMUL_BLOCK32_AVX512_H
 
-#include "kernels/matmul_block_avx512.h"
+#include "kernels/math_avx512.h"
+#include "kernels/matmul_blocks.h"
 #include "kernels/matmul_tile.h"
 #include "kernels/row_read.h"
 

@@ -66,7 +66,7 @@ static BlockDot block_dot(const MatmulTile *tile, const RowBlock *weights, int64
         uint32_t quad = (uint32_t)word_at(tile, b, words, first + k / 4, c);
         int quant = (int8_t)(quad >> k % 4 * 8 & 255);
         sums.dot += weights->subscales[k / 16] * (weights->quants[k] * quant);
-        sums.least += weights->minima[k / 16] * quant;
+        sums.least += weights->has_minima ? weights->minima[k / 16] * quant : 0;
     }
     return sums;
 }

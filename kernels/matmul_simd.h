@@ -24,10 +24,11 @@ ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int colum
     UNROLL for (int c = 0; c < columns; c++) lanes_store(out + c * tile->stride, sums[c]);
 }
 
-static TILE_BODY(chain, chain_tile, true)
+static MatmulTileBody chain;
+TILE_BODY(chain, chain_tile, true)
 
-    // One token straight from a packed panel: 32 rows, since one chain of 16 waits for its own fma.
-    static void vector_f16(const MatmulTile *tile)
+// One token straight from a packed panel: 32 rows, since one chain of 16 waits for its own fma.
+static void vector_f16(const MatmulTile *tile)
 {
     const uint16_t *weights = tile->panel;
     const float *x = tile->tokens;

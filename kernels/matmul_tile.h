@@ -6,11 +6,9 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
-#define ROLLED _Pragma("nounroll")
 #define UNROLL_LONG _Pragma("clang loop unroll_count(8)")
 #else
 #define UNROLL _Pragma("GCC unroll 8")
-#define ROLLED _Pragma("GCC unroll 1")
 #define UNROLL_LONG _Pragma("GCC unroll 8") // of as many turns as a tile says
 #endif
 

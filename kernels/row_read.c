@@ -198,24 +198,23 @@ static void iq4_xs_block(const uint8_t *block, RowBlock *out)
     }
 }
 
-static void (*const readers[DTYPE_COUNT])(const uint8_t *block, RowBlock *out) = {
-    [DTYPE_q8_0] = q8_0_block,     [DTYPE_q4_0] = q4_0_block, [DTYPE_q4_1] = q4_1_block,
-    [DTYPE_q5_0] = q5_0_block,     [DTYPE_q5_1] = q5_1_block, [DTYPE_iq4_nl] = iq4_nl_block,
-    [DTYPE_mxfp4] = mxfp4_block,   [DTYPE_q2_k] = q2_k_block, [DTYPE_q3_k] = q3_k_block,
-    [DTYPE_q4_k] = q4_k_block,     [DTYPE_q5_k] = q5_k_block, [DTYPE_q6_k] = q6_k_block,
-    [DTYPE_iq4_xs] = iq4_xs_block,
+static const struct {
+    void (*read)(const uint8_t *block, RowBlock *out);
+    bool has_minima;
+} readers[DTYPE_COUNT] = {
+    [DTYPE_q8_0] = {q8_0_block, false},     [DTYPE_q4_0] = {q4_0_block, false},
+    [DTYPE_q4_1] = {q4_1_block, true},      [DTYPE_q5_0] = {q5_0_block, false},
+    [DTYPE_q5_1] = {q5_1_block, true},      [DTYPE_iq4_nl] = {iq4_nl_block, false},
+    [DTYPE_mxfp4] = {mxfp4_block, false},   [DTYPE_q2_k] = {q2_k_block, true},
+    [DTYPE_q3_k] = {q3_k_block, false},     [DTYPE_q4_k] = {q4_k_block, true},
+    [DTYPE_q5_k] = {q5_k_block, true},      [DTYPE_q6_k] = {q6_k_block, false},
+    [DTYPE_iq4_xs] = {iq4_xs_block, false},
 };
-
-static bool has_minima(DType dtype)
-{
-    return dtype == DTYPE_q4_1 || dtype == DTYPE_q5_1 || dtype == DTYPE_q2_k ||
-           dtype == DTYPE_q4_k || dtype == DTYPE_q5_k;
-}
 
 void row_read_block(DType dtype, const void *block, RowBlock *out)
 {
-    readers[dtype](block, out);
-    out->has_minima = has_minima(dtype);
+    out->has_minima = readers[dtype].has_minima;
+    readers[dtype].read(block, out);
 }
 
 static float read_float(DType dtype, const uint8_t *element)
@@ -245,7 +244,7 @@ static void quants_to_f32(const RowBlock *block, int64_t count, float *out)
 
 bool row_can_read(DType dtype)
 {
-    return readers[dtype] || dtype_table[dtype].kind == DTYPE_KIND_FLOAT;
+    return readers[dtype].read || dtype_table[dtype].kind == DTYPE_KIND_FLOAT;
 }
 
 void row_to_f32(DType dtype, const void *row, int64_t columns, float *out)
@@ -255,7 +254,7 @@ void row_to_f32(DType dtype, const void *row, int64_t columns, float *out)
     assert(row_can_read(dtype) && columns % info->block_elements == 0);
     if (dtype == DTYPE_f32)
         memcpy(out, row, (size_t)columns * sizeof *out);
-    else if (!readers[dtype])
+    else if (!readers[dtype].read)
         for (int64_t k = 0; k < columns; k++)
             out[k] = read_float(dtype, bytes + k * info->block_bytes);
     else

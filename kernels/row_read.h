@@ -7,7 +7,7 @@
 #include "kernels/math.h"
 
 // value[k] = (scale * subscales[k / 16]) * quants[k] - least * minima[k / 16], the last product
-// only where the type has minima.
+// only where the type has minima; else those are not set.
 typedef struct RowBlock {
     float scale, least;
     int8_t quants[256];
