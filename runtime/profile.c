@@ -32,13 +32,11 @@ static int64_t longest_share(const Exec *exec, uint32_t index, int32_t threads)
 
 static void add_step(ProfileStep *sum, const ExecStep *step, int64_t ns)
 {
-    Work work = work_of_call(step->row, step->call, work_depth(step->row, step->call));
+    Work work = roofline_add_step(&sum->work, step);
     sum->least_ns = sum->calls == 0 || ns < sum->least_ns ? ns : sum->least_ns;
     sum->most_ns = ns > sum->most_ns ? ns : sum->most_ns;
     sum->ns += ns;
     sum->calls++;
-    sum->work.bytes += work.stored_bytes;
-    sum->work.operations[work.kind] += work.operations;
     sum->moved_bytes += work.read_bytes + work.written_bytes;
 }
 

@@ -7,15 +7,19 @@
 static const double probe_seconds = 0.02;
 enum { READ_BYTES_MOST = 512 << 20, READ_UNIT = 512, READ_BYTES_LEAST = 256 << 20 };
 
+Work roofline_add_step(RooflineWork *work, const ExecStep *step)
+{
+    Work own = work_of_call(step->row, step->call, work_depth(step->row, step->call));
+    work->bytes += own.stored_bytes;
+    work->operations[own.kind] += own.operations;
+    return own;
+}
+
 void roofline_add_run(RooflineWork *work, const Exec *exec)
 {
     const ExecRun *run = exec_last_run(exec);
-    for (uint32_t i = 0; i < run->step_count; i++) {
-        const ExecStep *step = &run->steps[i];
-        Work own = work_of_call(step->row, step->call, work_depth(step->row, step->call));
-        work->bytes += own.stored_bytes;
-        work->operations[own.kind] += own.operations;
-    }
+    for (uint32_t i = 0; i < run->step_count; i++)
+        roofline_add_step(work, &run->steps[i]);
 }
 
 static double now_seconds(void)

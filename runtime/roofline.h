@@ -27,6 +27,8 @@ typedef struct Roofline {
     int64_t rounds[WORK_COUNT];
 } Roofline;
 
+// Adds what a step of the last run did, and returns it.
+Work roofline_add_step(RooflineWork *work, const ExecStep *step);
 void roofline_add_run(RooflineWork *work, const Exec *exec);
 
 // Threads of its own, as many as the exec has, which must outlive it. Close after a failure too.

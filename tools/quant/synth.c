@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "frontends/gguf/gguf_export.h"
 #include "frontends/shape.h"
 #include "graph/base/hash.h"
 #include "runtime/sample.h"
@@ -74,6 +75,11 @@ static Sizes sizes_of(const ModelFile *model, Arena *arena)
     };
 }
 
+static bool is_layered(const TensorRow *row)
+{
+    return strncmp(row->name, "blk.%d", 6) == 0;
+}
+
 typedef struct TensorList {
     Vector(FileTensor) items;
 } TensorList;
@@ -82,7 +88,7 @@ static void add_tensor(TensorList *list, const TensorRow *row, const Sizes *size
                        Arena *arena)
 {
     FileTensor tensor = {.name = row->name, .dtype = DTYPE_f32, .type_name = "F32", .rank = 1};
-    if (strncmp(row->name, "blk.%d", 6) == 0)
+    if (is_layered(row))
         tensor.name = arena_format(arena, "blk.%" PRId64 "%s", layer, row->name + 6);
     if (row->rows != VECTOR)
         tensor.shape[tensor.rank++ - 1] = size_at(sizes, row->rows);
@@ -90,20 +96,21 @@ static void add_tensor(TensorList *list, const TensorRow *row, const Sizes *size
     vector_push(arena, &list->items, tensor);
 }
 
-// Rows of one run of layers after another; in GGUF files layers follow one another.
+// In order of the table, the layers one after another in the place of its layered rows.
 static void add_tensors(TensorList *list, const ModelFile *model, const Sizes *sizes, Arena *arena)
 {
     bool qwen2 = strcmp(model->architecture, "qwen2") == 0;
-    for (int64_t layer = -1; layer <= sizes->layers; layer++)
-        for (int i = 0; i < TENSOR_ROWS; i++) {
-            const TensorRow *row = &tensor_rows[i];
-            int64_t at = strncmp(row->name, "blk.", 4) == 0 ? layer : i == 0 ? -1 : sizes->layers;
-            bool inside =
-                strncmp(row->name, "blk.", 4) != 0 || (layer >= 0 && layer < sizes->layers);
-            if (at == layer && inside && (row->in != IN_QWEN2 || qwen2) &&
-                (row->in != IN_UNTIED || !model->weightless_tied))
-                add_tensor(list, row, sizes, layer, arena);
-        }
+    for (int first = 0, end; first < TENSOR_ROWS; first = end) {
+        for (end = first + 1;
+             end < TENSOR_ROWS && is_layered(&tensor_rows[end]) && is_layered(&tensor_rows[first]);)
+            end++;
+        int64_t layers = is_layered(&tensor_rows[first]) ? sizes->layers : 1;
+        for (int64_t layer = 0; layer < layers; layer++)
+            for (int i = first; i < end; i++)
+                if ((tensor_rows[i].in != IN_QWEN2 || qwen2) &&
+                    (tensor_rows[i].in != IN_UNTIED || !model->weightless_tied))
+                    add_tensor(list, &tensor_rows[i], sizes, layer, arena);
+    }
 }
 
 ModelFile *synth_open(const char *shape, Arena *arena, Diag *diag)
@@ -131,19 +138,13 @@ static float normal_of(uint64_t bits)
     return (float)sum * (1.7320508f / 65536.0f);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 void synth_row(const Recipe *tensor, int64_t row, float *out)
 {
     uint64_t seed = hash64(tensor->tensor, strlen(tensor->tensor), 1);
     Random random = random_seed(hash64(&row, sizeof row, seed));
     int64_t columns = tensor->columns;
-    bool norm = ends_with(tensor->tensor, "_norm.weight"),
-         bias = ends_with(tensor->tensor, ".bias");
+    bool norm = gguf_ends_with(tensor->tensor, "_norm.weight"),
+         bias = gguf_ends_with(tensor->tensor, ".bias");
     float mean = norm ? 1 : 0;
     float deviation = norm || bias ? 0.125f : 1.0f / sqrtf((float)columns);
     for (int64_t i = 0; i < columns; i++)
