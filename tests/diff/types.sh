@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every weight type, on the trained weights of examples/tiny requantised: logits against goldens
 # of the independent oracle, unoptimised, optimised in f32 on every target, and with the default
-# options within a bound for the type. `mixed` has matrices of one merge in several types; `freqs`
+# options within a bound for the type; then files of graphquant in every mixture, with the default
+# options against the reference on the same file. `mixed` has matrices of one merge in several types; `freqs`
 # has Llama 3's rope.
 #
 # REPORT=1 prints every measured difference. tests/e2e/goldens/make.sh makes the goldens.
@@ -44,4 +45,19 @@ one_type q4_0 q4_0 '' 0.2
 one_type q6_k q6_k '' 0.3
 one_type mixed mixed '' 0.3
 one_type freqs f32 $(($(hyperparameter "$tiny" rope.dimension_count) / 2)) 0.02
+
+ids=$(golden_ids "$goldens/tiny-f32.16.golden")
+one_mix() { # name, bound
+    local file=$work/mix.gguf
+    graphquant "$work/f32.gguf" "$file" "$1" >/dev/null 2>"$work/err" ||
+        { fail "graphquant $1: $(head -n 3 "$work/err")"; return; }
+    compile "$file" -O0 --target=ref --kv=f32 -o "$work/plan" &&
+        logits "$work/ref.npy" "$work/plan" --ids "$ids" &&
+        compile "$file" -o "$work/plan" &&
+        logits "$work/npy" "$work/plan" --ids "$ids" &&
+        check "mixture $1" "$work/npy" "$work/ref.npy" "$2"
+}
+for mix in $(sed -nE 's/^MIX\(([a-z0-9_]+),.*/\1/p' frontends/gguf/mixes.def); do
+    one_mix "$mix" 0.3
+done
 finish

@@ -140,6 +140,21 @@ START_TEST(readers_exist_for_all_types)
 }
 END_TEST
 
+// What a packed layout holds is read back by the tests below.
+START_TEST(all_packed_types_are_tested)
+{
+    for (int dtype = 0; dtype < DTYPE_COUNT; dtype++) {
+        bool packed =
+            layout_holds(LAYOUT_n16k4, (DType)dtype) || layout_holds(LAYOUT_n32k1, (DType)dtype) ||
+            layout_holds(LAYOUT_n32k2, (DType)dtype) || layout_holds(LAYOUT_n16k1, (DType)dtype);
+        bool tested = false;
+        for (int i = 0; i < READABLE; i++)
+            tested |= readable[i] == (DType)dtype;
+        ck_assert_msg(packed == tested, "%s", dtype_table[dtype].name);
+    }
+}
+END_TEST
+
 static void expect_round_trip(DType dtype, Layout layout, int64_t rows, int64_t columns)
 {
     KernelOperand plain = operand_new(dtype, LAYOUT_plain, rows, columns);
@@ -422,6 +437,7 @@ int main(void)
     tcase_add_loop_test(tests, sums_of_blocks_are_those_of_gguf, 0, GOLDEN_SUMS);
     tcase_add_test(tests, floats_read_as_they_are);
     tcase_add_test(tests, readers_exist_for_all_types);
+    tcase_add_test(tests, all_packed_types_are_tested);
     tcase_add_loop_test(tests, packed_rows_read_back_to_the_bit, 0, READABLE);
     tcase_add_loop_test(tests, padding_is_zero, 0, READABLE);
     tcase_add_test(tests, bytes_of_q8_0_lie_as_drawn);
