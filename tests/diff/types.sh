@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Every weight type, on the trained weights of examples/tiny requantised: logits against goldens
 # of the independent oracle, unoptimised, optimised in f32 on every target, and with the default
-# options within a bound for the type; then files of graphquant in every mixture, with the default
-# options against the reference on the same file. `mixed` has matrices of one merge in several types; `freqs`
-# has Llama 3's rope.
+# options within a bound for the type; `mixed` has matrices of one merge in several types; `freqs`
+# has Llama 3's rope. Then files of graphquant in every mixture: the default options against the
+# reference on the same file.
 #
 # REPORT=1 prints every measured difference. tests/e2e/goldens/make.sh makes the goldens.
 . tests/e2e/common.bash
