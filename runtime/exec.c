@@ -9,24 +9,39 @@
 // A thread's share of n tiles depends on n alone, so steps with equal tiles keep work on its
 // thread; the schedule relies on that where it leaves out barriers. A step whose results lie in own
 // is run whole by every thread.
+//
+// Steps of rows always end at a barrier. Of long ones the last quarter is not shared out: whoever
+// is done with the own share takes a chunk of it, and the next, so that a thread that was held up
+// holds up the others by a chunk at most.
 #include "runtime/exec.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
 #include "kernels/kernel.h"
+#include "kernels/work.h"
 #include "runtime/memory.h"
 #include "runtime/pool.h"
 #include "runtime/weights.h"
 
 enum { ALIGNMENT = 64, HUGE_BYTES = 2 << 20 };
+// One part in so many of a long step is its tail, which has so many chunks a thread.
+enum { TAIL_PART = 4, TAIL_CHUNKS = 4 };
+// Below, a step is so short that taking chunks costs more than waiting.
+static const double TAIL_OPERATIONS = 2e6;
 
 typedef struct ConstantSlot {
     _Alignas(ALIGNMENT) float value;
 } ConstantSlot;
+
+// How many chunks of a step's tail were asked for, over all runs.
+typedef struct Claims {
+    _Alignas(ALIGNMENT) atomic_uint count;
+} Claims;
 
 // What one thread needs to walk the plan. Nothing of it is written by another.
 typedef struct Worker {
@@ -35,8 +50,9 @@ typedef struct Worker {
     KernelOperand *operands; // one for each of the plan's
     KernelCall *calls;       // and for each step
     ExecStep *bound;
-    ExecRun *runs;   // the last of each phase; t is 0 before the first
-    ExecSpan *spans; // of the last run; NULL when nobody watches
+    uint32_t *claimed; // by step: the count of its claims when the next run begins
+    ExecRun *runs;     // the last of each phase; t is 0 before the first
+    ExecSpan *spans;   // of the last run; NULL when nobody watches
 } Worker;
 
 typedef struct Mapping {
@@ -54,6 +70,7 @@ struct Exec {
     char **outputs;
     ConstantSlot *constants;
     const KernelRow **rows; // one for each step
+    Claims *claims;         // and for each step
     Worker *workers;        // one for each thread
     uint32_t phase;         // of the last run
     int64_t t, r, b;
@@ -144,9 +161,10 @@ static bool make_worker(const Plan *plan, bool watched, Worker *worker)
     worker->operands = calloc(operands, sizeof *worker->operands);
     worker->calls = calloc(steps, sizeof *worker->calls);
     worker->bound = calloc(steps, sizeof *worker->bound);
+    worker->claimed = calloc(steps, sizeof *worker->claimed);
     worker->runs = calloc(plan->phase_count, sizeof *worker->runs);
     worker->spans = watched ? calloc(steps, sizeof *worker->spans) : NULL;
-    return worker->operands && worker->calls && worker->bound && worker->runs &&
+    return worker->operands && worker->calls && worker->bound && worker->claimed && worker->runs &&
            (worker->spans || !watched);
 }
 
@@ -158,8 +176,11 @@ static bool make_tables(Exec *exec, Diag *diag)
     exec->outputs = calloc((size_t)plan->output_count + 1, sizeof *exec->outputs);
     exec->constants = aligned_alloc(ALIGNMENT, operands * sizeof *exec->constants);
     exec->rows = calloc(steps, sizeof *exec->rows);
+    exec->claims = aligned_alloc(ALIGNMENT, steps * sizeof *exec->claims);
     exec->workers = calloc((size_t)options->threads, sizeof *exec->workers);
-    bool good = exec->outputs && exec->constants && exec->rows && exec->workers;
+    bool good = exec->outputs && exec->constants && exec->rows && exec->claims && exec->workers;
+    for (size_t i = 0; i < steps && good; i++)
+        atomic_init(&exec->claims[i].count, 0);
     for (int32_t i = 0; i < options->threads && good; i++)
         good = make_worker(plan, options->watch, &exec->workers[i]);
     return good || diag_fail(diag, (Where){0}, "out of memory for the steps of the plan");
@@ -270,6 +291,7 @@ void exec_close(Exec *exec)
         free(worker->operands);
         free(worker->calls);
         free(worker->bound);
+        free(worker->claimed);
         free(worker->runs);
         free(worker->spans);
     }
@@ -277,6 +299,7 @@ void exec_close(Exec *exec)
     free(exec->outputs);
     free(exec->constants);
     free(exec->rows);
+    free(exec->claims);
     free(exec);
 }
 
@@ -340,16 +363,34 @@ static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
     return (tiles * thread + threads - 1) / threads;
 }
 
+// Whether chunks of the step cost nothing but their work: an input of floats is transposed by every
+// call, unless it is one row.
+static bool has_tail(const Exec *exec, const KernelRow *row, const KernelCall *call)
+{
+    if (row->split != SPLIT_ROWS || exec->memory.options.threads == 1)
+        return false;
+    if (call->operands[0].dtype == DTYPE_f32 && call->operands[0].rows > 1)
+        return false;
+    return work_of_call(row, call, (WorkDepth){0}).operations >= TAIL_OPERATIONS;
+}
+
 // The step of a thread, with all of its tiles if the thread keeps the results to itself.
 static ExecStep bind_step(const Exec *exec, uint32_t index, int32_t thread, int64_t tiles)
 {
     const PlanStep *step = &exec->plan->steps[index];
+    const KernelRow *row = exec->rows[index];
+    const KernelCall *call = &exec->workers[thread].calls[index];
     int32_t threads = exec->memory.options.threads;
     bool own = step->result_count && exec->plan->operands[step->first_operand].region == REGION_OWN;
-    return (ExecStep){.row = exec->rows[index],
-                      .call = &exec->workers[thread].calls[index],
-                      .first = own ? 0 : share(tiles, thread, threads),
-                      .last = own ? tiles : share(tiles, thread + 1, threads),
+    int64_t tail = !own && has_tail(exec, row, call) ? tiles - tiles / TAIL_PART : tiles;
+    int64_t chunk = (tiles - tail) / (TAIL_CHUNKS * threads);
+    return (ExecStep){.row = row,
+                      .call = call,
+                      .first = own ? 0 : share(tail, thread, threads),
+                      .last = own ? tiles : share(tail, thread + 1, threads),
+                      .tail = tail,
+                      .tiles = tiles,
+                      .chunk = chunk > 1 ? chunk : 1,
                       .step = index};
 }
 
@@ -385,6 +426,22 @@ static int64_t now_ns(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+// Takes chunks of a step's tail until none is left. Every thread asks once in vain, so all know
+// where the count stands when the next run begins.
+static void run_tail(const Exec *exec, const Worker *worker, const ExecStep *step)
+{
+    uint32_t chunks = (uint32_t)((step->tiles - step->tail + step->chunk - 1) / step->chunk);
+    uint32_t *claimed = &worker->claimed[step->step], chunk;
+    atomic_uint *count = &exec->claims[step->step].count;
+    while ((chunk = atomic_fetch_add_explicit(count, 1, memory_order_relaxed) - *claimed) <
+           chunks) {
+        int64_t first = step->tail + chunk * step->chunk, rest = step->tiles - first;
+        step->row->run(step->call, worker->scratch, first,
+                       first + (rest < step->chunk ? rest : step->chunk));
+    }
+    *claimed += chunks + (uint32_t)exec->memory.options.threads;
+}
+
 static void run_steps(void *context, int32_t thread, int32_t threads)
 {
     const Exec *exec = context;
@@ -403,6 +460,8 @@ static void run_steps(void *context, int32_t thread, int32_t threads)
             worker->spans[i].began = step->barrier ? now_ns() : worker->spans[i].came;
         if (step->first < step->last)
             step->row->run(step->call, worker->scratch, step->first, step->last);
+        if (step->tail < step->tiles)
+            run_tail(exec, worker, step);
         if (worker->spans)
             worker->spans[i].done = now_ns();
     }

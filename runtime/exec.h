@@ -29,8 +29,10 @@ typedef struct ExecStep {
     const KernelRow *row;
     const KernelCall *call;
     int64_t first, last; // tiles of the thread
-    bool barrier;        // before it
-    uint32_t step;       // of the plan
+    int64_t tail, tiles; // tiles tail … tiles-1 go, in chunks, to whoever comes first
+    int64_t chunk;
+    bool barrier;  // before it
+    uint32_t step; // of the plan
 } ExecStep;
 
 // The last run as thread 0 went through it: the steps that had tiles. Times are in ns.
