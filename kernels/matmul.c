@@ -204,10 +204,10 @@ static int64_t piece_of(DType dtype)
 static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, float *expanded, float *out, int64_t stride)
 {
-    MatmulTileBody *vector = body->vector[panel->dtype];
-    if (vector && tokens->spacing == 1) {
+    MatmulTileBody *packed = body->chain_packed[panel->dtype];
+    if (packed && tokens->count <= tokens->spacing) {
         run_tiles(
-            vector,
+            packed,
             (MatmulTile){.panel = panel->data, .length = panel->k, .out = out, .stride = stride},
             tokens, 0);
         return;

@@ -60,7 +60,9 @@ typedef void MatmulExpand(const MatmulPanel *panel, int64_t begin, int64_t count
 typedef struct MatmulBody {
     MatmulTileBody *chain;                   // panel f32 [k][16]
     MatmulExpand *expand_chain[DTYPE_COUNT]; // to what `chain` reads; NULL: it is in that form
-    MatmulTileBody *vector[DTYPE_COUNT];     // one token, all rows of the packed panel; NULL: none
+    // All rows of a packed panel for one tile of tokens, which expanding would not pay for; NULL:
+    // none.
+    MatmulTileBody *chain_packed[DTYPE_COUNT];
     MatmulTileBody *block[DTYPE_COUNT];      // q8 or q8k tokens, packed panel
     MatmulExpand *expand_block[DTYPE_COUNT]; // NULL: `block` takes all
     int32_t expand_from[DTYPE_COUNT];        // from so many tokens on expand_block is faster

@@ -4,6 +4,7 @@
 #include "kernels/matmul_block32_avx2.h"
 
 #define COLUMNS_MOST 4
+#define COLUMNS_BOTH 2
 
 static inline __m256 half_field(const uint8_t *line, int shift, int mask, int bias)
 {
@@ -53,7 +54,7 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN(avx2),
-    .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
+    .chain_packed = {[DTYPE_f16] = chain_f16, [DTYPE_bf16] = chain_bf16},
     .block = {BLOCK32_FORMS(PACKED)[DTYPE_q4_k] = packed_q4_k_avx2, [DTYPE_q5_k] = packed_q5_k_avx2,
               [DTYPE_q6_k] = packed_q6_k_avx2},
     .expand_block = {BLOCK32_FIFTHS(EXPAND)[DTYPE_q4_k] = widen_q4_k_avx2,

@@ -5,6 +5,7 @@
 #include "kernels/matmul_block32_avx512.h"
 
 #define COLUMNS_MOST 8
+#define COLUMNS_BOTH 8
 
 static inline Lanes lanes_field(const uint8_t *line, int shift, int mask, int bias)
 {
@@ -38,7 +39,7 @@ static inline void lanes_decode(Block32 form, const uint8_t *from, uint8_t *line
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN(avx512),
-    .vector = {[DTYPE_f16] = vector_f16, [DTYPE_bf16] = vector_bf16},
+    .chain_packed = {[DTYPE_f16] = chain_f16, [DTYPE_bf16] = chain_bf16},
     .block = {BLOCK32_FORMS(BLOCK32)[DTYPE_q4_k] = packed_q4_k_avx512,
               [DTYPE_q5_k] = packed_q5_k_avx512, [DTYPE_q6_k] = packed_q6_k_avx512},
     .expand_block = {[DTYPE_q4_k] = widen_q4_k_avx512,

@@ -1,6 +1,7 @@
 // Bodies of matmul that are the same in any 16 lanes: float chains, and panels expanded to f32.
 // Included by matmul_avx2.c and matmul_avx512.c after math_*.h, with
 //   COLUMNS_MOST   columns whose chains fit the registers
+//   COLUMNS_BOTH   the same if each has two, of 16 rows each
 //   lanes_field    16 words at `line`: (float)((word >> shift & mask) - bias)
 //   lanes_decode   eight lines of quants with their bias from the lines of a packed block of 32
 //   lanes_bf16     16 words at `line`: the bf16 in the low (0) or high (1) half
@@ -27,36 +28,62 @@ ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int colum
 static MatmulTileBody chain;
 TILE_BODY(chain, chain_tile, true)
 
-// One token straight from a packed panel: 32 rows, since one chain of 16 waits for its own fma.
-static void vector_f16(const MatmulTile *tile)
+// 16 of the 32 rows of a packed panel, at k + odd for an even k.
+typedef Lanes LoadPacked(const uint8_t *panel, int64_t k, int odd, int half);
+
+ALWAYS_INLINE Lanes packed_f16(const uint8_t *panel, int64_t k, int odd, int half)
 {
-    const uint16_t *weights = tile->panel;
-    const float *x = tile->tokens;
-    Lanes low = lanes_set(0), high = lanes_set(0);
-    for (int64_t k = 0; k < tile->length; k++, weights += 2 * MATMUL_ROWS) {
-        low = lanes_fma(lanes_set(x[k]), lanes_load_f16(weights), low);
-        high = lanes_fma(lanes_set(x[k]), lanes_load_f16(weights + MATMUL_ROWS), high);
-    }
-    lanes_store(tile->out, low);
-    lanes_store(tile->out + MATMUL_ROWS, high);
+    const uint16_t *weights = (const uint16_t *)(const void *)panel;
+    return lanes_load_f16(weights + ((k + odd) * 2 + half) * MATMUL_ROWS);
 }
 
-static void vector_bf16(const MatmulTile *tile)
+ALWAYS_INLINE Lanes packed_bf16(const uint8_t *panel, int64_t k, int odd, int half)
 {
-    const uint8_t *weights = tile->panel;
-    const float *x = tile->tokens;
-    Lanes low = lanes_set(0), high = lanes_set(0);
-    for (int64_t k = 0; k < tile->length; k += 2, weights += 128) {
-        low = lanes_fma(lanes_set(x[k]), lanes_bf16(weights, 0), low);
-        high = lanes_fma(lanes_set(x[k]), lanes_bf16(weights + 64, 0), high);
-        if (k + 1 == tile->length)
-            break;
-        low = lanes_fma(lanes_set(x[k + 1]), lanes_bf16(weights, 1), low);
-        high = lanes_fma(lanes_set(x[k + 1]), lanes_bf16(weights + 64, 1), high);
-    }
-    lanes_store(tile->out, low);
-    lanes_store(tile->out + MATMUL_ROWS, high);
+    return lanes_bf16(panel + (k + half) * 64, odd);
 }
+
+ALWAYS_INLINE void packed_halves(const MatmulTile *tile, int first, const int columns,
+                                 const int spacing, LoadPacked *const load, const int begin,
+                                 const int end)
+{
+    Lanes sums[2][MATMUL_TOKENS];
+    const float *x = (const float *)tile->tokens + first;
+    float *out = tile->out + first * tile->stride;
+    UNROLL for (int half = begin; half < end; half++) UNROLL for (int c = 0; c < columns; c++)
+        sums[half][c] = lanes_set(0);
+    for (int64_t k = 0; k < tile->length; k += 2) {
+        UNROLL for (int odd = 0; odd < 2; odd++)
+        {
+            if (k + odd == tile->length)
+                break;
+            UNROLL for (int half = begin; half < end; half++)
+            {
+                Lanes weight = load(tile->panel, k, odd, half);
+                UNROLL for (int c = 0; c < columns; c++) sums[half][c] =
+                    lanes_fma(lanes_set(x[(k + odd) * spacing + c]), weight, sums[half][c]);
+            }
+        }
+    }
+    UNROLL for (int half = begin; half < end; half++) UNROLL for (int c = 0; c < columns; c++)
+        lanes_store(out + c * tile->stride + half * MATMUL_ROWS, sums[half][c]);
+}
+
+// A few tokens straight from a packed panel. Its halves go together where their chains fit the
+// registers: one chain of 16 rows waits for its own fma.
+ALWAYS_INLINE void packed_tile(const MatmulTile *tile, int first, const int columns,
+                               const int spacing, LoadPacked *const load)
+{
+    if (columns <= COLUMNS_BOTH) {
+        packed_halves(tile, first, columns, spacing, load, 0, 2);
+        return;
+    }
+    packed_halves(tile, first, columns, spacing, load, 0, 1);
+    packed_halves(tile, first, columns, spacing, load, 1, 2);
+}
+
+static MatmulTileBody chain_f16, chain_bf16;
+TILE_BODY(chain_f16, packed_tile, packed_f16)
+TILE_BODY(chain_bf16, packed_tile, packed_bf16)
 
 // Where k = begin of the panel lies.
 static const uint8_t *panel_at(const MatmulPanel *panel, int64_t begin)
