@@ -3,11 +3,13 @@
 //     compare A.npy B.npy BOUND            every element within BOUND
 //     compare A.npy FILE.golden BOUND      shape, and the elements in the digest (oracle.py)
 //     compare A.npy OTHER BOUND relative   the length of all differences, as a part of OTHER's
+//     compare A.npy B.npy BOUND kl         the mean over rows of KL(softmax B || softmax A), in
+//     nats
 //
-// Prints the largest difference and where, the root of the mean square, and the relative length.
-// Exit 1 when a difference is above BOUND or not a number, or shapes differ; 2 when a file cannot
-// be read.
-// Alone, without the project's code: an oracle's half.
+// Prints the largest difference and where, the root of the mean square, the relative length, and,
+// where it is asked for, the divergence. Exit 1 when a difference is above BOUND or not a number,
+// or shapes differ; 2 when a file cannot be read. Alone, without the project's code: an oracle's
+// half.
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -107,6 +109,28 @@ static void compare_golden(Worst *worst, const char *path, const Matrix *matrix,
     fclose(file);
 }
 
+// log of the sum of e^logit over a row.
+static double log_sum(const float *logits, long count)
+{
+    double highest = -INFINITY, sum = 0;
+    for (long i = 0; i < count; i++)
+        highest = fmax(highest, (double)logits[i]);
+    for (long i = 0; i < count; i++)
+        sum += exp((double)logits[i] - highest);
+    return highest + log(fmax(sum, 1)); // the highest alone adds 1
+}
+
+// Kullback-Leibler: what is lost by believing `got` where `expected` is true.
+static double divergence(const float *got, const float *expected, long count)
+{
+    double got_sum = log_sum(got, count), expected_sum = log_sum(expected, count), sum = 0;
+    for (long i = 0; i < count; i++) {
+        double log_expected = (double)expected[i] - expected_sum;
+        sum += exp(log_expected) * (log_expected - ((double)got[i] - got_sum));
+    }
+    return sum;
+}
+
 static void compare_matrix(Worst *worst, const char *path, const Matrix *matrix, const char *other)
 {
     Matrix expected = read_npy(other);
@@ -118,23 +142,39 @@ static void compare_matrix(Worst *worst, const char *path, const Matrix *matrix,
     free(expected.elements);
 }
 
+static double mean_divergence(const Matrix *matrix, const char *other)
+{
+    Matrix expected = read_npy(other);
+    double sum = 0;
+    for (long row = 0; row < matrix->rows; row++)
+        sum += divergence(matrix->elements + row * matrix->columns,
+                          expected.elements + row * matrix->columns, matrix->columns);
+    free(expected.elements);
+    return sum / (double)matrix->rows;
+}
+
 int main(int argc, char **argv)
 {
     bool relative = argc == 5 && strcmp(argv[4], "relative") == 0;
-    if (argc != 4 && !relative)
-        refuse("usage: compare A.npy B.npy|FILE.golden BOUND [relative]");
+    bool kl = argc == 5 && strcmp(argv[4], "kl") == 0;
+    if (argc != 4 && !relative && !kl)
+        refuse("usage: compare A.npy B.npy|FILE.golden BOUND [relative|kl]");
     Matrix matrix = read_npy(argv[1]);
     Worst worst = {.difference = -1};
     size_t length = strlen(argv[2]);
     if (length > 4 && strcmp(argv[2] + length - 4, ".npy") == 0)
         compare_matrix(&worst, argv[1], &matrix, argv[2]);
+    else if (kl)
+        refuse("%s: a digest has no whole rows to take a divergence of", argv[2]);
     else
         compare_golden(&worst, argv[1], &matrix, argv[2]);
+    double mean = kl ? mean_divergence(&matrix, argv[2]) : 0;
     double length_ratio = sqrt(worst.squares / worst.expected_squares);
-    printf("largest difference %.7g at %ld %ld, rms %.3g, relative %.3g, of %ld\n",
-           worst.difference, worst.row, worst.column, sqrt(worst.squares / (double)worst.compared),
-           length_ratio, worst.compared);
+    printf("largest difference %.7g at %ld %ld, rms %.3g, relative %.3g, of %ld", worst.difference,
+           worst.row, worst.column, sqrt(worst.squares / (double)worst.compared), length_ratio,
+           worst.compared);
+    printf(kl ? ", divergence %.3g\n" : "\n", mean);
     free(matrix.elements);
-    double difference = relative ? length_ratio : worst.difference;
+    double difference = relative ? length_ratio : kl ? mean : worst.difference;
     return worst.compared && difference <= strtod(argv[3], NULL) ? 0 : 1;
 }
