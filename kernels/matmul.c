@@ -205,7 +205,7 @@ static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, float *expanded, float *out, int64_t stride)
 {
     MatmulTileBody *packed = body->chain_packed[panel->dtype];
-    if (packed && tokens->count <= tokens->spacing) {
+    if (packed && tokens->count <= body->packed_most) {
         run_tiles(
             packed,
             (MatmulTile){.panel = panel->data, .length = panel->k, .out = out, .stride = stride},

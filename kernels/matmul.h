@@ -58,16 +58,15 @@ typedef void MatmulTileBody(const MatmulTile *tile);
 typedef void MatmulExpand(const MatmulPanel *panel, int64_t begin, int64_t count, void *out);
 
 typedef struct MatmulBody {
-    MatmulTileBody *chain;                   // panel f32 [k][16]
-    MatmulExpand *expand_chain[DTYPE_COUNT]; // to what `chain` reads; NULL: it is in that form
-    // All rows of a packed panel for one tile of tokens, which expanding would not pay for; NULL:
-    // none.
-    MatmulTileBody *chain_packed[DTYPE_COUNT];
-    MatmulTileBody *block[DTYPE_COUNT];      // q8 or q8k tokens, packed panel
-    MatmulExpand *expand_block[DTYPE_COUNT]; // NULL: `block` takes all
-    int32_t expand_from[DTYPE_COUNT];        // from so many tokens on expand_block is faster
-    MatmulTileBody *expanded[DTYPE_COUNT];   // reads what expand_block writes
-    const RowsBody *rows;                    // gates and quantise
+    MatmulTileBody *chain;                     // panel f32 [k][16]
+    MatmulExpand *expand_chain[DTYPE_COUNT];   // to what `chain` reads; NULL: it is in that form
+    MatmulTileBody *chain_packed[DTYPE_COUNT]; // all rows of a packed panel; NULL: none
+    int32_t packed_most;                       // up to so many tokens chain_packed is faster
+    MatmulTileBody *block[DTYPE_COUNT];        // q8 or q8k tokens, packed panel
+    MatmulExpand *expand_block[DTYPE_COUNT];   // NULL: `block` takes all
+    int32_t expand_from[DTYPE_COUNT];          // from so many tokens on expand_block is faster
+    MatmulTileBody *expanded[DTYPE_COUNT];     // reads what expand_block writes
+    const RowsBody *rows;                      // gates and quantise
 } MatmulBody;
 
 // Bytes of one block of 256 as expand_block leaves it, whatever the type (matmul_block256_simd.h).

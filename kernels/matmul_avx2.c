@@ -55,6 +55,7 @@ static const MatmulBody body = {
     .chain = chain,
     .expand_chain = EXPAND_CHAIN(avx2),
     .chain_packed = {[DTYPE_f16] = chain_f16, [DTYPE_bf16] = chain_bf16},
+    .packed_most = COLUMNS_MOST,
     .block = {BLOCK32_FORMS(PACKED)[DTYPE_q4_k] = packed_q4_k_avx2, [DTYPE_q5_k] = packed_q5_k_avx2,
               [DTYPE_q6_k] = packed_q6_k_avx2},
     .expand_block = {BLOCK32_FIFTHS(EXPAND)[DTYPE_q4_k] = widen_q4_k_avx2,

@@ -87,7 +87,7 @@ static void run_tokens(const KernelRow *row, DType stored, int64_t tokens)
 
 void bench_matmuls(void)
 {
-    static const int64_t tokens[] = {1, 8, 512};
+    static const int64_t tokens[] = {1, 4, 8, 512};
     for (int32_t i = 0; i < kernel_count; i++)
         for (DType stored = 0; stored < DTYPE_COUNT; stored++)
             for (size_t j = 0; j < sizeof tokens / sizeof *tokens; j++)
