@@ -171,3 +171,9 @@ WorkDepth work_depth(const KernelRow *row, const KernelCall *call)
     }
     return depth;
 }
+
+bool work_divides(const KernelRow *row, const KernelCall *call)
+{
+    bool transposes = call->operands[0].dtype == DTYPE_f32 && call->operands[0].rows > 1;
+    return !(row->split == SPLIT_ROWS && transposes);
+}

@@ -363,15 +363,11 @@ static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
     return (tiles * thread + threads - 1) / threads;
 }
 
-// Whether chunks of the step cost nothing but their work: an input of floats is transposed by every
-// call, unless it is one row.
 static bool has_tail(const Exec *exec, const KernelRow *row, const KernelCall *call)
 {
-    if (row->split != SPLIT_ROWS || exec->memory.options.threads == 1)
-        return false;
-    if (call->operands[0].dtype == DTYPE_f32 && call->operands[0].rows > 1)
-        return false;
-    return work_of_call(row, call, (WorkDepth){0}).operations >= TAIL_OPERATIONS;
+    return exec->memory.options.threads > 1 && row->split == SPLIT_ROWS &&
+           work_divides(row, call) &&
+           work_of_call(row, call, (WorkDepth){0}).operations >= TAIL_OPERATIONS;
 }
 
 // The step of a thread, with all of its tiles if the thread keeps the results to itself.
