@@ -20,14 +20,15 @@ import sys
 import time
 
 THREADS = len(os.sched_getaffinity(0))
-TEST = re.compile(r"(pp|tg)([0-9]+)(?:@([0-9]+))?")
+CHUNK = 512
+TEST = re.compile(r"(pp|tg)([0-9]+)(?:@([0-9]+))?(?:x([0-9]+))?")
 
 
 def parse_test(word):
     match = TEST.fullmatch(word)
     if not match:
-        sys.exit(f"peers.py: \"{word}\" is no test that every engine has: ppN, tgN, with @D")
-    return match[1], int(match[2]), int(match[3] or 0)
+        sys.exit(f"peers.py: \"{word}\" is no test: ppN, tgN, with @D and xB")
+    return match[1], int(match[2]), int(match[3] or 0), int(match[4] or 1)
 
 
 class Graphrun:
@@ -48,7 +49,9 @@ class LlamaBench:
                         "-fa", str(flash)]
 
     def rate(self, test):
-        kind, tokens, depth = parse_test(test)
+        kind, tokens, depth, sequences = parse_test(test)
+        if sequences > 1:
+            return None  # it has no such test
         counts = ["-p", str(tokens), "-n", "0"] if kind == "pp" else ["-p", "0", "-n", str(tokens)]
         counts += ["-d", str(depth)] if depth else []
         told = subprocess.run(self.command + counts, check=True, stdout=subprocess.PIPE,
@@ -59,34 +62,49 @@ class LlamaBench:
 class LlamaCpp:
     """llama-cpp-python, through the library's own functions: only a loop between tokens."""
 
-    def __init__(self, library, model, flash, context):
-        self.lib = library.llama_cpp
+    def __init__(self, library, model, flash, context, sequences):
+        self.lib = lib = library.llama_cpp
         self.name = f"llama-cpp-python {library.__version__} fa={flash}"
-        self.llama = library.Llama(model, n_ctx=context, n_batch=512, n_ubatch=512,
-                                   n_threads=THREADS, n_threads_batch=THREADS,
-                                   flash_attn=bool(flash), use_mmap=True, verbose=False)
-        self.context = self.llama.ctx
+        loaded = lib.llama_model_load_from_file(model.encode(), lib.llama_model_default_params())
+        options = lib.llama_context_default_params()
+        options.n_ctx, options.n_seq_max = context * sequences, sequences
+        options.n_batch = options.n_ubatch = CHUNK
+        options.n_threads = options.n_threads_batch = THREADS
+        options.flash_attn_type = flash
+        self.context = lib.llama_init_from_model(loaded, options)
+        if not self.context:
+            sys.exit(f"peers.py: {self.name}: no context of {options.n_ctx} tokens")
+        self.batch = lib.llama_batch_init(CHUNK, 0, 1)
+        self.vocabulary = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))
 
-    def decode(self, tokens):
-        array = (self.lib.llama_token * len(tokens))(*tokens)
-        if self.lib.llama_decode(self.context, self.lib.llama_batch_get_one(array, len(tokens))):
+    def step(self, position, count, sequences):
+        """`count` tokens of each sequence from `position` on; logits of the last of each."""
+        batch = self.batch
+        batch.n_tokens = count * sequences
+        for i in range(batch.n_tokens):
+            batch.token[i] = random.randrange(self.vocabulary)
+            batch.pos[i] = position + i % count
+            batch.n_seq_id[i], batch.seq_id[i][0] = 1, i // count
+            batch.logits[i] = i % count == count - 1
+        if self.lib.llama_decode(self.context, batch):
             sys.exit(f"peers.py: {self.name}: llama_decode fails")
 
-    def run(self, tokens, chunk):
-        for at in range(0, len(tokens), chunk):
-            self.decode(tokens[at:at + chunk])
+    def advance(self, begin, end, chunk, sequences):
+        for position in range(begin, end, chunk):
+            self.step(position, min(chunk, end - position), sequences)
 
     def rate(self, test):
-        kind, tokens, depth = parse_test(test)
-        ids = [random.randrange(self.llama.n_vocab()) for _ in range(depth + tokens)]
+        kind, tokens, depth, sequences = parse_test(test)
+        chunk = CHUNK // sequences
         self.lib.llama_memory_clear(self.lib.llama_get_memory(self.context), True)
-        self.run(ids[:depth], 512)
+        self.advance(0, depth, chunk, sequences)
         begin = time.perf_counter()
-        self.run(ids[depth:], 512 if kind == "pp" else 1)
-        return tokens / (time.perf_counter() - begin)
+        self.advance(depth, depth + tokens, chunk if kind == "pp" else 1, sequences)
+        self.lib.llama_synchronize(self.context)
+        return tokens * sequences / (time.perf_counter() - begin)
 
 
-def find_peers(arguments, context):
+def find_peers(arguments, context, sequences):
     peers = [LlamaBench(program, arguments.model, flash)
              for program in arguments.programs for flash in (0, 1)]
     try:
@@ -97,7 +115,8 @@ def find_peers(arguments, context):
                   file=sys.stderr)
             sys.exit(0)
         return peers
-    return peers + [LlamaCpp(llama_cpp, arguments.model, flash, context) for flash in (0, 1)]
+    return peers + [LlamaCpp(llama_cpp, arguments.model, flash, context, sequences)
+                    for flash in (0, 1)]
 
 
 def run_test(test, repeats, ours, peers, name):
@@ -109,6 +128,8 @@ def run_test(test, repeats, ours, peers, name):
                 kept.append(rate)
     mine = statistics.median(rates[ours])
     for peer in peers:
+        if None in rates[peer]:
+            continue
         theirs = statistics.median(rates[peer])
         print(f"{name:24} {test:12} {mine:10.1f} {theirs:10.1f} {mine / theirs:8.2f}  {peer.name}",
               flush=True)
@@ -125,8 +146,9 @@ def main():
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
     tests = arguments.tests.split(",")
-    context = max(depth + tokens for _, tokens, depth in map(parse_test, tests))
-    peers = find_peers(arguments, context + 8)
+    parsed = [parse_test(test) for test in tests]
+    context = max(depth + tokens for _, tokens, depth, _ in parsed)
+    peers = find_peers(arguments, context + 8, max(sequences for *_, sequences in parsed))
     ours = Graphrun(arguments.graphrun, arguments.plan)
     print(f"{'model':24} {'test':12} {'graphrun':>10} {'peer':>10} {'ratio':>8}  "
           f"peer, {THREADS} threads")
