@@ -135,7 +135,7 @@ struct Graph {
 
 // The choices a compile was asked for; printed in the module line and kept in the plan.
 typedef struct ModuleOptions {
-    const char *target; // "ref", "avx2", "avx512"
+    const char *target; // "ref", "avx2", "avx512", "avx512bf16"
     int32_t opt;        // 0, 1, 2
     DType kv;           // f32 or f16
     bool act_auto;      // activations quantised where the weights are; else f32
