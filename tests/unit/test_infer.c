@@ -215,6 +215,8 @@ START_TEST(norms_say_what_they_expect)
            WITH(.add_rms_norm = {.eps = 1e-5f}), x, x, short_weight);
     REFUSE("quantise: type is f32, expected q8, q8k or bf16x2", quantise,
            WITH(.quantise = {.type = DTYPE_f32}), x);
+    REFUSE("quantise: 47 columns do not divide into bf16x2 blocks of 2", quantise,
+           WITH(.quantise = {.type = DTYPE_bf16x2}), rows("odd", 47));
     REFUSE("quantise: 128 columns do not divide into q8k blocks of 256", quantise,
            WITH(.quantise = {.type = DTYPE_q8k}), rows("y", WIDTH));
 }
