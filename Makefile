@@ -207,8 +207,9 @@ help: ## this list
 # --- how things are made
 
 $(BUILD)/%_avx2.o: ISA = $(if $(filter x86_64,$(ARCH)),-mavx2 -mfma -mf16c)
-$(BUILD)/%_avx512.o: ISA = $(if $(filter x86_64,$(ARCH)),-mavx2 -mfma -mf16c -mavx512f -mavx512bw \
-                           -mavx512dq -mavx512vl -mavx512vnni)
+AVX512 = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+$(BUILD)/%_avx512.o: ISA = $(if $(filter x86_64,$(ARCH)),$(AVX512))
+$(BUILD)/%_avx512bf16.o: ISA = $(if $(filter x86_64,$(ARCH)),$(AVX512) -mavx512bf16)
 
 # The readers that are fuzzed run no kernel, and clang takes minutes to instrument the inlined tiles.
 ifdef PLAIN_KERNELS

@@ -135,10 +135,10 @@ struct Graph {
 
 // The choices a compile was asked for; printed in the module line and kept in the plan.
 typedef struct ModuleOptions {
-    const char *target; // "ref", "avx2", "avx512"
+    const char *target; // "ref", "avx2", "avx512", "avx512bf16"
     int32_t opt;        // 0, 1, 2
     DType kv;           // f32 or f16
-    bool act_auto;      // activations quantised where the weights are; else f32
+    bool act_auto;      // activations rounded where numerics thinks so; else f32
     int64_t batch;      // largest T
     int64_t page_tokens;
 } ModuleOptions;

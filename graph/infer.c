@@ -173,8 +173,8 @@ bool give_post(Inference *in, int result, const char *name, Shape shape)
     DType post = op_post(in->op, in->attributes);
     bool is_activation = dtype_table[post].kind == DTYPE_KIND_ACT;
     if (!is_activation && (post != DTYPE_f32 || in->op == OP_quantise))
-        return infer_refuse(in, "%s is %s, expected %sq8 or q8k", name, dtype_table[post].name,
-                            in->op == OP_quantise ? "" : "f32, ");
+        return infer_refuse(in, "%s is %s, expected %s" ACTIVATION_DTYPE_NAMES, name,
+                            dtype_table[post].name, in->op == OP_quantise ? "" : "f32, ");
     int64_t columns = shape.dims[1].constant, block = dtype_table[post].block_elements;
     if (columns % block)
         return infer_refuse(in, "%lld columns do not divide into %s blocks of %lld",
@@ -303,7 +303,8 @@ bool want_activations(Inference *in)
     if (!want_value(in, 0, "x"))
         return false;
     if (x->dtype != DTYPE_f32 && dtype_table[x->dtype].kind != DTYPE_KIND_ACT)
-        return infer_refuse(in, "x is %s, expected f32, q8 or q8k", infer_type_text(in, 0, x));
+        return infer_refuse(in, "x is %s, expected f32, " ACTIVATION_DTYPE_NAMES,
+                            infer_type_text(in, 0, x));
     if (!has_rows_and_columns(&x->shape))
         return infer_refuse(in, "x is %s, expected [T,k] with constant k",
                             infer_type_text(in, 0, x));

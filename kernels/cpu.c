@@ -22,7 +22,7 @@ static uint32_t saved_state(void)
 
 Target target_native(void)
 {
-    enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6, AVX512_VNNI = 1 << 11 };
+    enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6, AVX512_VNNI = 1 << 11, AVX512_BF16 = 1 << 5 };
     uint32_t eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
         return TARGET_ref;
@@ -32,7 +32,10 @@ Target target_native(void)
         return TARGET_ref;
     bool avx512 = has(ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
                   has(ecx, AVX512_VNNI) && has(saved_state(), XCR0_ZMM);
-    return avx512 ? TARGET_avx512 : TARGET_avx2;
+    if (!avx512)
+        return TARGET_avx2;
+    bool bf16 = __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && has(eax, AVX512_BF16);
+    return bf16 ? TARGET_avx512bf16 : TARGET_avx512;
 }
 
 #else

@@ -15,7 +15,7 @@
 #include "kernels/route.h"
 #include "kernels/rows.h"
 
-const char *const target_names[TARGET_COUNT] = {"ref", "avx2", "avx512"};
+const char *const target_names[TARGET_COUNT] = {"ref", "avx2", "avx512", "avx512bf16"};
 
 #define D(name) DTYPE_SET(name)
 #define P(name) DTYPE_SET(name)

@@ -15,8 +15,14 @@
 #include "graph/base/types.h"
 
 // Instruction sets, each including the ones before. avx2: AVX2, FMA, F16C. avx512: F, BW, DQ, VL,
-// VNNI.
-typedef enum Target { TARGET_ref, TARGET_avx2, TARGET_avx512, TARGET_COUNT } Target;
+// VNNI. avx512bf16: BF16.
+typedef enum Target {
+    TARGET_ref,
+    TARGET_avx2,
+    TARGET_avx512,
+    TARGET_avx512bf16,
+    TARGET_COUNT
+} Target;
 
 extern const char *const target_names[TARGET_COUNT];
 
@@ -40,6 +46,7 @@ typedef enum Order {
     ORDER_chain,    // one fma chain in ascending k an output, f32 or dequantised weights
     ORDER_block32,  // exact int32 dot of each block of 32, then one fma an output, ascending
     ORDER_block256, // the same with blocks of 256
+    ORDER_pairs,    // pairs of bf16 in ascending k, in each two fma, the second of the pair first
     ORDER_lanes16,  // 16 virtual lanes, then a tree 8-4-2-1
     ORDER_kv256,    // attention partials over 256 absolute positions
 } Order;

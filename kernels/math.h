@@ -151,4 +151,13 @@ static inline uint16_t f32_to_f16(float value)
     return (uint16_t)(sign | (magnitude - 0x38000000u) >> 13);
 }
 
+// Rounds to nearest even; a NaN becomes quiet.
+static inline uint16_t f32_to_bf16(float value)
+{
+    uint32_t bits = f32_bits(value);
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(bits >> 16 | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 #endif

@@ -109,6 +109,23 @@ static inline void lanes_store_f16(uint16_t *out, Lanes a)
     _mm_storeu_si128((__m128i *)(out + 8), _mm256_cvtps_ph(a.high, _MM_FROUND_TO_NEAREST_INT));
 }
 
+static inline __m256i half_bf16_bits(__m256 a)
+{
+    __m256i bits = _mm256_castps_si256(a), high = _mm256_srli_epi32(bits, 16);
+    __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+    __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+    __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(rounded, quiet, is_nan);
+}
+
+static inline void lanes_store_bf16(uint16_t *out, Lanes a)
+{
+    __m256i both = _mm256_packus_epi32(half_bf16_bits(a.low), half_bf16_bits(a.high));
+    _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(both, 0xd8));
+}
+
 // Lanes begin … end-1 of a, `other` elsewhere; begin and end may lie outside 0 … 16.
 static inline Lanes lanes_select_range(Lanes a, int64_t begin, int64_t end, Lanes other)
 {

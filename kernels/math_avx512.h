@@ -85,6 +85,17 @@ static inline void lanes_store_f16(uint16_t *out, Lanes a)
     _mm256_storeu_si256((__m256i *)out, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
 }
 
+static inline void lanes_store_bf16(uint16_t *out, Lanes a)
+{
+    __m512i bits = _mm512_castps_si512(a), high = _mm512_srli_epi32(bits, 16);
+    __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+    __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
+    __m512i quiet = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
+    rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), quiet);
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi32_epi16(rounded));
+}
+
 // Lanes begin … end-1 of a, `other` elsewhere; begin and end may lie outside 0 … 16.
 static inline Lanes lanes_select_range(Lanes a, int64_t begin, int64_t end, Lanes other)
 {

@@ -62,9 +62,9 @@ int64_t matmul_panel_rows(Layout layout)
 int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post)
 {
     bool gated = epilogue_is_gated(epilogue);
-    if (post != DTYPE_f32)
-        return dtype_table[post].block_elements * (gated ? 2 : 1);
-    return gated ? 2 * SWIGLU_INTERLEAVE : matmul_panel_rows(layout);
+    int64_t least_rows = gated ? 2 * SWIGLU_INTERLEAVE : matmul_panel_rows(layout);
+    int64_t block_rows = dtype_table[post].block_elements * (gated ? 2 : 1);
+    return block_rows > least_rows ? block_rows : least_rows;
 }
 
 static Cut cut_weight(const KernelCall *call, const KernelOperand *weight)
@@ -75,7 +75,7 @@ static Cut cut_weight(const KernelCall *call, const KernelOperand *weight)
     cut.panel_rows = matmul_panel_rows(weight->layout);
     cut.unit_rows = matmul_unit_rows(weight->layout, call_epilogue(call), post);
     assert(weight->rows % (gated ? 2 * SWIGLU_INTERLEAVE : 1) == 0);
-    assert(post == DTYPE_f32 || weight->rows % cut.unit_rows == 0);
+    assert(weight->rows % dtype_table[post].block_elements == 0);
     cut.units = (weight->rows + cut.unit_rows - 1) / cut.unit_rows;
     return cut;
 }
@@ -99,7 +99,7 @@ int64_t matmul_panel_scratch(DType dtype, int64_t k)
         return least(round_up(k, 16), MATMUL_PIECE) * 2 * MATMUL_ROWS * (int64_t)sizeof(float);
     if (dtype == DTYPE_q8)
         return least(k, MATMUL_PIECE) / 32 * MATMUL_LINES32 * 64;
-    return k / 256 * MATMUL_WIDE_BLOCK;
+    return dtype == DTYPE_q8k ? k / 256 * MATMUL_WIDE_BLOCK : 0;
 }
 
 static int64_t panel_scratch(const KernelOperand *x)
@@ -265,10 +265,28 @@ static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
     run_tiles(body->block[panel->dtype], tile, tokens, 0);
 }
 
+// Pieces of the packed panel stay in L1 while all tokens pass.
+static void run_pairs_panel(const MatmulBody *body, const MatmulPanel *panel,
+                            const MatmulTokens *tokens, float *out, int64_t stride)
+{
+    int64_t piece = MATMUL_PIECE / 2;
+    for (int64_t begin = 0; begin < panel->k; begin += piece) {
+        MatmulTile tile = {.panel =
+                               panel->data + layout_panel_bytes(panel->dtype, panel->layout, begin),
+                           .length = least(piece, panel->k - begin) / 2,
+                           .out = out,
+                           .stride = stride,
+                           .resume = begin > 0};
+        run_tiles(body->pairs, tile, tokens, begin / 2);
+    }
+}
+
 void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const MatmulTokens *tokens,
                       void *expanded, float *out, int64_t stride)
 {
-    if (tokens->dtype == DTYPE_f32)
+    if (tokens->dtype == DTYPE_bf16x2)
+        run_pairs_panel(body, panel, tokens, out, stride);
+    else if (tokens->dtype == DTYPE_f32)
         run_chain_panel(body, panel, tokens, expanded, out, stride);
     else
         run_block_panel(body, panel, tokens, expanded, out, stride);

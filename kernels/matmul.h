@@ -2,10 +2,10 @@
 // bodies: what a panel of weights does to one to eight tokens. matmul_experts.c chooses rows and
 // tokens for the same panels.
 //
-// Operands x[T,k] (f32 row-major, or q8/q8k in t1 or t8), w[n_i,k] …; result f32 row-major or, with
-// post, q8/q8k in t1 or t8. A tile of the schedule is a unit of weight rows that never straddles
-// two weights: one panel, or with gates 32 rows, or as many rows as make one block of the post
-// type.
+// Operands x[T,k] (f32 row-major, or rounded in t1 or t8), w[n_i,k] …; result f32 row-major or,
+// with post, rounded in t1 or t8. A tile of the schedule is a unit of weight rows that never
+// straddles two weights: one panel, or with gates 32 rows, or as many rows as make one block of the
+// post type, whichever is most.
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 
@@ -20,17 +20,17 @@ enum { MATMUL_TOKENS = 8 };
 // it is of pairs of blocks of 32.
 enum { MATMUL_PIECE = 512 };
 
-// 16 weight rows times the tokens of one tile.
+// 16 weight rows (`vector`, `pairs`: all of a panel) times the tokens of one tile.
 typedef struct MatmulTile {
     DType dtype;        // of the weights
     const void *panel;  // packed or expanded
-    const void *tokens; // the tile: f32 [k][spacing], or q8, q8k words
+    const void *tokens; // the tile: f32 [k][spacing], or words of rounded blocks
     int32_t columns;    // tokens in the tile, 1 … spacing
     int32_t spacing;    // words from one k (or word of a block) to the next: 1 or MATMUL_TOKENS
-    int64_t length;     // k of floats, blocks of quants
-    float *out;         // [columns][stride], 16 of each row
+    int64_t length;     // k of floats, else blocks
+    float *out;         // [columns][stride], a row's outputs side by side
     int64_t stride;
-    bool resume; // the chains go on from what stands in `out`: `chain`, and `expanded` of q8
+    bool resume; // the chains go on from what stands in `out`: `chain`, `pairs`, `expanded` of q8
 } MatmulTile;
 
 // A panel of a weight. Plain weights are taken MATMUL_ROWS rows at a time.
@@ -62,6 +62,7 @@ typedef struct MatmulBody {
     MatmulExpand *expand_chain[DTYPE_COUNT];   // to what `chain` reads; NULL: it is in that form
     MatmulTileBody *chain_packed[DTYPE_COUNT]; // all rows of a packed panel; NULL: none
     int32_t packed_most;                       // up to so many tokens chain_packed is faster
+    MatmulTileBody *pairs;                     // bf16x2 tokens, panel bf16 [k / 2][32][2]
     MatmulTileBody *block[DTYPE_COUNT];        // q8 or q8k tokens, packed panel
     MatmulExpand *expand_block[DTYPE_COUNT];   // NULL: `block` takes all
     int32_t expand_from[DTYPE_COUNT];          // from so many tokens on expand_block is faster
@@ -94,7 +95,7 @@ void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const Ma
 int64_t matmul_panel_scratch(DType dtype, int64_t k);
 // Rows of a panel; a plain weight has panels too.
 int64_t matmul_panel_rows(Layout layout);
-// Rows of a unit: a panel, or what makes a block of the result.
+// Rows of a unit: a panel, what gates interleave, or what makes a block of the result.
 int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post);
 // The panel that begins at `row`.
 MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row);
@@ -106,10 +107,10 @@ int64_t matmul_block_tokens(DType dtype, int64_t k);
 void matmul_transpose(const float *const rows[MATMUL_TOKENS], int64_t columns, int64_t k,
                       float *tile);
 
-KernelRun matmul_ref, matmul_avx2, matmul_avx512;
+KernelRun matmul_ref, matmul_avx2, matmul_avx512, matmul_avx512bf16;
 KernelTiles matmul_tiles;
 KernelScratch matmul_scratch;
-KernelRun matmul_experts_ref, matmul_experts_avx2, matmul_experts_avx512;
+KernelRun matmul_experts_ref, matmul_experts_avx2, matmul_experts_avx512, matmul_experts_avx512bf16;
 KernelTiles matmul_experts_tiles;
 KernelScratch matmul_experts_scratch;
 

@@ -96,9 +96,39 @@ static void block(const MatmulTile *tile)
     }
 }
 
+// As the instruction does, which rounds to nearest even and heeds no control register: denormals
+// are zero, of the inputs and of every sum, so that a CPU that follows it gives equal bits.
+static float normal(float value)
+{
+    return fabsf(value) < 0x1p-126f ? copysignf(0, value) : value;
+}
+
+static float add_product(uint32_t x_bits, uint32_t weight_bits, float sum)
+{
+    float x = normal(f32_from_bits(x_bits)), weight = normal(f32_from_bits(weight_bits));
+    return normal(fmaf(x, weight, sum));
+}
+
+static void pairs(const MatmulTile *tile)
+{
+    const uint32_t *weights = tile->panel, *x = tile->tokens;
+    const int64_t rows = layout_table[LAYOUT_n32k2].panel_rows;
+    for (int32_t c = 0; c < tile->columns; c++)
+        for (int64_t r = 0; r < rows; r++) {
+            float *out = &tile->out[c * tile->stride + r], sum = tile->resume ? *out : 0.0f;
+            for (int64_t pair = 0; pair < tile->length; pair++) {
+                uint32_t a = x[pair * tile->spacing + c], b = weights[pair * rows + r];
+                sum = add_product(a & 0xffff0000u, b & 0xffff0000u, sum);
+                sum = add_product(a << 16, b << 16, sum);
+            }
+            *out = sum;
+        }
+}
+
 static const MatmulBody body = {
     .chain = chain,
     .expand_chain = {[0 ... DTYPE_COUNT - 1] = matmul_expand_any},
+    .pairs = pairs,
     .block = {[0 ... DTYPE_COUNT - 1] = block},
     .rows = &rows_body_ref,
 };

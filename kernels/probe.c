@@ -40,14 +40,18 @@ void probe_read_ref(const void *memory, int64_t bytes)
     HIDE(sum);
 }
 
+// What a target has no instruction of its own for runs as on `base`, and bf16 as f32.
 const Probe probe_table[TARGET_COUNT] = {
-#define PROBE(target)                                                                              \
-    [TARGET_##target] = {{[WORK_f32] = probe_f32_##target, [WORK_int8] = probe_int8_##target},     \
-                         probe_read_##target}
-    PROBE(ref),
+#define PROBE(target, base, bf16)                                                                  \
+    [TARGET_##target] = {{[WORK_f32] = probe_f32_##base,                                           \
+                          [WORK_int8] = probe_int8_##base,                                         \
+                          [WORK_bf16] = probe_##bf16},                                             \
+                         probe_read_##base}
+    PROBE(ref, ref, f32_ref),
 #if defined(__x86_64__)
-    PROBE(avx2),
-    PROBE(avx512),
+    PROBE(avx2, avx2, f32_avx2),
+    PROBE(avx512, avx512, f32_avx512),
+    PROBE(avx512bf16, avx512, bf16_avx512bf16),
 #endif
 #undef PROBE
 };

@@ -19,7 +19,7 @@ typedef struct Probe {
 extern const Probe probe_table[TARGET_COUNT];
 
 ProbePeak probe_f32_ref, probe_int8_ref, probe_f32_avx2, probe_int8_avx2, probe_f32_avx512,
-    probe_int8_avx512;
+    probe_int8_avx512, probe_bf16_avx512bf16;
 ProbeRead probe_read_ref, probe_read_avx2, probe_read_avx512;
 
 #endif

@@ -1,5 +1,5 @@
-// The bodies of probe_avx2.c and probe_avx512.c, which say what a register and a step are. Empty
-// assembly (HIDE) keeps the compiler from seeing through a chain.
+// The bodies of probe_avx2.c, probe_avx512.c and probe_avx512bf16.c, which say what a register and
+// a step are. Empty assembly (HIDE) keeps the compiler from seeing through a chain.
 #ifndef KERNELS_PROBE_SIMD_H
 #define KERNELS_PROBE_SIMD_H
 

@@ -27,14 +27,6 @@ bool row_can_write(DType dtype)
     return dtype == DTYPE_f32 || dtype == DTYPE_f16 || dtype == DTYPE_bf16 || block_writers[dtype];
 }
 
-static uint16_t f32_to_bf16(float value)
-{
-    uint32_t bits = f32_bits(value);
-    if ((bits & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(bits >> 16 | 0x40u); // a NaN stays one
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 // Numbers of 16 bits; `infinity` is what a finite one must not become.
 static int64_t write_halves(uint16_t (*convert)(float), uint16_t infinity, const float *row,
                             int64_t columns, uint8_t *out)

@@ -27,9 +27,8 @@ void activation_write(const RowsBody *body, const KernelOperand *result, int64_t
     int32_t tokens = layout_table[result->layout].panel_rows;
     char *tile = (char *)result->data +
                  row / tokens * layout_panel_bytes(result->dtype, result->layout, result->columns);
-    QuantiseSpan *quantise = result->dtype == DTYPE_q8k ? body->quantise_q8k : body->quantise_q8;
     int64_t block = begin / dtype_table[result->dtype].block_elements;
-    quantise(x, columns, tile, block, (int32_t)(row % tokens), tokens);
+    body->quantise[result->dtype](x, columns, tile, block, (int32_t)(row % tokens), tokens);
 }
 
 // Columns first … first+count-1 of the result; the span's operands begin there.

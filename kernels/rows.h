@@ -25,12 +25,12 @@ typedef struct RowsBody {
     void (*add)(const float *x, const float *y, int64_t y_step, float *out, int64_t columns);
     ComputeUnary *silu, *exp, *tanh, *gelu, *gelu_tanh;
     ComputeGated *swiglu, *geglu;
-    QuantiseSpan *quantise_q8, *quantise_q8k;
+    QuantiseSpan *quantise[DTYPE_COUNT]; // by the type of activations
 } RowsBody;
 
 extern const RowsBody rows_body_ref, rows_body_avx2, rows_body_avx512;
 
-// Quantises columns begin … begin+columns-1 (whole blocks) of row `row` of an activation result.
+// Rounds columns begin … begin+columns-1 (whole blocks) of row `row` of an activation result.
 void activation_write(const RowsBody *body, const KernelOperand *result, int64_t row, int64_t begin,
                       const float *x, int64_t columns);
 // Row `row` of a plain f32 matrix.

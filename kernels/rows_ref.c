@@ -112,6 +112,15 @@ void quantise_q8k_ref(const float *x, int64_t columns, void *tile, int64_t block
     }
 }
 
+void quantise_bf16x2_ref(const float *x, int64_t columns, void *tile, int64_t block, int32_t column,
+                         int32_t tile_tokens)
+{
+    for (int64_t i = 0; i < columns; i += PAIR_ELEMENTS, block++) {
+        uint16_t pair[PAIR_ELEMENTS] = {f32_to_bf16(x[i]), f32_to_bf16(x[i + 1])};
+        bf16x2_write_pairs(tile, block, column, tile_tokens, pair, PAIR_ELEMENTS);
+    }
+}
+
 const RowsBody rows_body_ref = {
     .sum = sum,
     .sum_squares = sum_squares,
@@ -126,6 +135,7 @@ const RowsBody rows_body_ref = {
     .gelu_tanh = gelu_tanh_span,
     .swiglu = swiglu_span,
     .geglu = geglu_span,
-    .quantise_q8 = quantise_q8_ref,
-    .quantise_q8k = quantise_q8k_ref,
+    .quantise = {[DTYPE_q8] = quantise_q8_ref,
+                 [DTYPE_q8k] = quantise_q8k_ref,
+                 [DTYPE_bf16x2] = quantise_bf16x2_ref},
 };

@@ -126,6 +126,17 @@ void TARGET(quantise_q8k)(const float *x, int64_t columns, void *tile, int64_t b
     }
 }
 
+void TARGET(quantise_bf16x2)(const float *x, int64_t columns, void *tile, int64_t block,
+                             int32_t column, int32_t tile_tokens)
+{
+    for (int64_t i = 0; i < columns; i += 16) {
+        uint16_t rounded[16];
+        lanes_store_bf16(rounded, load_at(x, i, columns));
+        bf16x2_write_pairs(tile, block + i / PAIR_ELEMENTS, column, tile_tokens, rounded,
+                           columns - i < 16 ? columns - i : 16);
+    }
+}
+
 const RowsBody TARGET(rows_body) = {
     .sum = sum,
     .sum_squares = sum_squares,
@@ -140,6 +151,7 @@ const RowsBody TARGET(rows_body) = {
     .gelu_tanh = gelu_tanh_span,
     .swiglu = swiglu_span,
     .geglu = geglu_span,
-    .quantise_q8 = TARGET(quantise_q8),
-    .quantise_q8k = TARGET(quantise_q8k),
+    .quantise = {[DTYPE_q8] = TARGET(quantise_q8),
+                 [DTYPE_q8k] = TARGET(quantise_q8k),
+                 [DTYPE_bf16x2] = TARGET(quantise_bf16x2)},
 };

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-const char *const work_names[WORK_COUNT] = {"f32", "int8"};
+const char *const work_names[WORK_COUNT] = {"f32", "int8", "bf16"};
 
 enum { EXP_OPERATIONS = 20, SILU_OPERATIONS = EXP_OPERATIONS + 3 };
 enum { TANH_OPERATIONS = 28, GELU_OPERATIONS = TANH_OPERATIONS + 8 };
@@ -142,11 +142,16 @@ static double count_operations(Op op, const KernelCall *call, WorkDepth depth)
     return elements(counted) * operations_of(op);
 }
 
+static WorkKind kind_of(Order order)
+{
+    if (order == ORDER_block32 || order == ORDER_block256)
+        return WORK_int8;
+    return order == ORDER_pairs ? WORK_bf16 : WORK_f32;
+}
+
 Work work_of_call(const KernelRow *row, const KernelCall *call, WorkDepth depth)
 {
-    bool integers = row->order == ORDER_block32 || row->order == ORDER_block256;
-    Work work = {.kind = integers ? WORK_int8 : WORK_f32,
-                 .operations = count_operations(row->op, call, depth)};
+    Work work = {.kind = kind_of(row->order), .operations = count_operations(row->op, call, depth)};
     count_bytes(&work, row->op, call, depth);
     return work;
 }

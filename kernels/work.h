@@ -7,7 +7,7 @@
 #include "kernels/kernel.h"
 
 // What operations are made of; each has its own peak.
-typedef enum WorkKind { WORK_f32, WORK_int8, WORK_COUNT } WorkKind;
+typedef enum WorkKind { WORK_f32, WORK_int8, WORK_bf16, WORK_COUNT } WorkKind;
 
 extern const char *const work_names[WORK_COUNT];
 

@@ -10,8 +10,9 @@
 #include <assert.h>
 
 const Machine machine_table[TARGET_COUNT] = {
-#define MACHINE(target, bytes, f32, int8, barrier)                                                 \
-    [TARGET_##target] = {bytes, {[WORK_f32] = f32, [WORK_int8] = int8}, barrier},
+#define MACHINE(target, bytes, f32, int8, bf16, barrier)                                           \
+    [TARGET_##                                                                                     \
+        target] = {bytes, {[WORK_f32] = f32, [WORK_int8] = int8, [WORK_bf16] = bf16}, barrier},
 #include "passes/machine.def"
 #undef MACHINE
 };
@@ -132,10 +133,10 @@ void cost_explain_machine(PassContext *context)
     for (int target = 0; context->explain && !told && target <= (int)context->target; target++) {
         const Machine *machine = &machine_table[target];
         text_print(context->explain,
-                   "%s machine: %s: reads %g GB/s, f32 %g GFLOP/s, int8 %g GOP/s, one thread; "
-                   "barrier %g ns\n",
+                   "%s machine: %s: reads %g GB/s, f32 %g GFLOP/s, int8 %g GOP/s, bf16 %g "
+                   "GFLOP/s, one thread; barrier %g ns\n",
                    pass_table[context->pass].name, target_names[target], machine->bytes_per_ns,
                    machine->operations_per_ns[WORK_f32], machine->operations_per_ns[WORK_int8],
-                   machine->barrier_ns);
+                   machine->operations_per_ns[WORK_bf16], machine->barrier_ns);
     }
 }

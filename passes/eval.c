@@ -17,8 +17,8 @@ struct Evaluator {
     void *context;
     EvalWatch *watch; // may be NULL
     void *watch_context;
-    Arena memory;   // weights and the kv store
-    void **weights; // by index in module->weights, twice: as laid out, and packed for q8 and q8k
+    Arena memory;           // weights and the kv store
+    void **weights;         // by index in module->weights, twice: as laid out, and packed for dots
     int64_t *state_offsets; // by index in module->states
     int64_t page_bytes, pages_per_sequence;
     uint8_t *kv;
@@ -122,13 +122,15 @@ static void *weight_bytes(Evaluator *evaluator, const Value *value, Layout layou
     return *slot;
 }
 
-// Before layouts are chosen a weight that meets quantised activations is read packed: that is the
+// Before layouts are chosen a weight that meets rounded activations is read packed: that is the
 // form in which their product is defined.
 static Layout weight_layout(const Node *node, const Value *value)
 {
-    bool quantised = dtype_table[node->operands[0].value->dtype].kind == DTYPE_KIND_ACT;
+    DType input = node->operands[0].value->dtype;
     bool matrix = value->shape.rank == 2 && op_table[node->op].traits & OP_DOTS;
-    return quantised && matrix ? LAYOUT_n16k4 : value->layout;
+    if (!matrix || dtype_table[input].kind != DTYPE_KIND_ACT)
+        return value->layout;
+    return input == DTYPE_bf16x2 ? LAYOUT_n32k2 : LAYOUT_n16k4;
 }
 
 static void *state_base(const Evaluator *evaluator, const State *state)

@@ -114,8 +114,8 @@ static void merge_siblings(PassContext *context, int32_t count, Node *const *nod
 
 static DType activation_of(const PassContext *context, const Node *node)
 {
-    const Value *weight = node->operands[1].value;
-    return numerics_activation(context->module, context->target, OP_matmul, weight->dtype);
+    return numerics_activation(context->module, context->target, OP_matmul,
+                               node->operands[1].value);
 }
 
 // Why `other` cannot join `node` and the `count` matmuls of its group so far, printed to `why`;

@@ -1,11 +1,12 @@
 // Everything that can change bits is decided here, once, before phases exist: the type of each
 // matmul's activations. Quantised weights get activations quantised in blocks of their own size (32
-// along the row, 256 for K-quants), as an explicit op that all readers of the value share.
-// --act=f32 and -O0 keep f32. The KV type was fixed when states were made (--kv).
+// along the row, 256 for K-quants), as an explicit op that all readers of the value share. Weights
+// of bf16 get theirs rounded to bf16 where the target multiplies pairs of it; f16 and f32 never
+// lose anything. --act=f32 and -O0 keep f32. The KV type was fixed when states were made (--kv).
 //
-// The choice goes by type alone: one that went by cost would differ between targets, whose results
-// must be equal to the bit. --explain shows the modelled cost of the alternatives; layouts are not
-// chosen yet, so each is taken in its fastest.
+// The choice goes by type, and for bf16 by what the target is made for, never by cost, which would
+// differ between targets whose results must be equal to the bit. --explain shows the modelled cost
+// of the alternatives; layouts are not chosen yet, so each is taken in its fastest.
 //
 // Rejected: one scale per row for activations (relative error .067 against .011 with outlier
 // channels).
@@ -13,13 +14,16 @@
 
 #include "passes/cost.h"
 
-// The type that suits weights of a type, f32 for weights that are not quantised. Its blocks are as
-// long as theirs, so that rows of them are always whole.
-static DType suited(DType weights)
+// The type that suits a weight, f32 for one that must stay exact. Its blocks are as long as those
+// of a quantised weight, so that rows of them are always whole; a pair may not be.
+static DType suited(const Value *weight)
 {
-    if (dtype_table[weights].kind != DTYPE_KIND_QUANT)
+    const DTypeInfo *info = &dtype_table[weight->dtype];
+    if (weight->dtype == DTYPE_bf16 && weight->shape.dims[1].constant % 2 == 0)
+        return DTYPE_bf16x2;
+    if (info->kind != DTYPE_KIND_QUANT)
         return DTYPE_f32;
-    return dtype_table[weights].block_elements == 256 ? DTYPE_q8k : DTYPE_q8;
+    return info->block_elements == 256 ? DTYPE_q8k : DTYPE_q8;
 }
 
 static KernelQuery dots_query(Op op, Target target, DType input, DType stored, uint32_t layouts)
@@ -31,17 +35,20 @@ static KernelQuery dots_query(Op op, Target target, DType input, DType stored, u
                          .layouts = layouts};
 }
 
-static bool catalogue_has(Op op, Target target, DType input, DType stored)
+// Rounding what meets weights of bf16 is not worth its loss where only the reference would run.
+static const KernelRow *dots_row(const KernelQuery *query)
 {
-    KernelQuery query = dots_query(op, target, input, stored, 0);
-    return kernel_find(&query) != NULL;
+    const KernelRow *row = kernel_find(query);
+    bool lossy = row && row->order == ORDER_pairs;
+    return lossy && row->target == TARGET_ref ? NULL : row;
 }
 
-DType numerics_activation(const Module *module, Target target, Op op, DType dtype)
+DType numerics_activation(const Module *module, Target target, Op op, const Value *weight)
 {
-    DType act = suited(dtype);
+    DType act = suited(weight);
     bool may = module->options.act_auto && module->options.opt > 0;
-    return may && catalogue_has(op, target, act, dtype) ? act : DTYPE_f32;
+    KernelQuery query = dots_query(op, target, act, weight->dtype, 0);
+    return may && dots_row(&query) ? act : DTYPE_f32;
 }
 
 // The quantise node of a value, made if there is none yet; it stands before `before`.
@@ -74,7 +81,7 @@ static bool add_weight_cost(const PassContext *context, const Node *node, int32_
     bool found = false;
     for (int layout = 0; layout < LAYOUT_COUNT; layout++) {
         KernelQuery query = dots_query(node->op, context->target, input, stored, 1u << layout);
-        const KernelRow *row = kernel_find(&query);
+        const KernelRow *row = dots_row(&query);
         if (!row || !cost_layout_fits((Layout)layout, stored))
             continue;
         TokenCost one = {0};
@@ -102,7 +109,7 @@ static bool matmul_cost(const PassContext *context, const Node *node, DType inpu
     return true;
 }
 
-// Why a matmul that has quantised weights keeps f32.
+// Why a matmul whose weights suit another type keeps f32.
 static void print_refusal(const PassContext *context, const Node *node, DType act, Text *out)
 {
     const ModuleOptions *options = &context->module->options;
@@ -115,11 +122,11 @@ static void print_refusal(const PassContext *context, const Node *node, DType ac
             continue;
         const Value *weight = node->operands[i].value;
         KernelQuery query = dots_query(node->op, context->target, act, weight->dtype, 0);
-        if (suited(weight->dtype) != act) {
+        if (suited(weight) != act) {
             text_print(out, "another weight of the matmul is %s", dtype_table[weight->dtype].name);
             return;
         }
-        if (!kernel_find(&query)) {
+        if (!dots_row(&query)) {
             no_kernel_print(out, &query);
             return;
         }
@@ -145,6 +152,8 @@ static void explain_alternative(PassContext *context, const Node *node, DType al
     if (alternative == chosen && chosen == DTYPE_f32)
         text_print(&line,
                    quantised == DTYPE_f32 ? "chosen: the weights are not quantised" : "chosen");
+    else if (alternative == DTYPE_bf16x2 && alternative == chosen)
+        text_print(&line, "chosen: the target multiplies pairs of bf16");
     else if (alternative == chosen)
         text_print(&line, "chosen: the weights are quantised in blocks of %d",
                    dtype_table[chosen].block_elements);
@@ -163,7 +172,7 @@ static void explain_matmul(PassContext *context, const Node *node, DType chosen)
     DType quantised = chosen;
     for (int32_t i = 1; quantised == DTYPE_f32 && i < node->operand_count; i++)
         if (node_is_dotted(node, i))
-            quantised = suited(node->operands[i].value->dtype);
+            quantised = suited(node->operands[i].value);
     explain_alternative(context, node, DTYPE_f32, chosen, quantised);
     if (quantised != DTYPE_f32)
         explain_alternative(context, node, quantised, chosen, quantised);
@@ -177,8 +186,7 @@ static void decide_matmul(PassContext *context, Node *node)
         if (!node_is_dotted(node, i))
             continue;
         const Value *weight = node->operands[i].value;
-        DType wanted =
-            numerics_activation(context->module, context->target, node->op, weight->dtype);
+        DType wanted = numerics_activation(context->module, context->target, node->op, weight);
         if (act != DTYPE_COUNT && act != wanted)
             wanted = DTYPE_f32; // merge keeps such weights apart; a script may still join them
         act = wanted;

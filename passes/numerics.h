@@ -4,8 +4,7 @@
 
 #include "passes/passes.h"
 
-// The type in which an op of trait DOTS with weights of `dtype` reads its activations: f32, q8 or
-// q8k.
-DType numerics_activation(const Module *module, Target target, Op op, DType dtype);
+// The type in which an op of trait DOTS reads its activations for that weight.
+DType numerics_activation(const Module *module, Target target, Op op, const Value *weight);
 
 #endif

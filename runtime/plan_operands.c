@@ -233,7 +233,7 @@ static int64_t state_head_size(const View *view)
 static uint32_t post_of(const StepCheck *check)
 {
     DType post = op_post(check->row->op, check->attributes);
-    bool known = post == DTYPE_f32 || post == DTYPE_q8 || post == DTYPE_q8k;
+    bool known = post == DTYPE_f32 || set_has(ACTIVATION_DTYPES, post);
     uint32_t writable = check->row->posts ? check->row->posts : DTYPE_SET(f32);
     return known && set_has(writable, post) ? post : (uint32_t)DTYPE_COUNT;
 }
@@ -324,8 +324,9 @@ static int64_t outputs_of_rows(const StepCheck *check, int64_t rows)
     if (post == DTYPE_COUNT || !set_has(check->row->epilogues, (uint32_t)epilogue))
         return 0;
     int64_t halves = epilogue_is_gated(epilogue) ? 2 : 1;
-    int64_t unit = post != DTYPE_f32 ? dtype_table[post].block_elements * halves
-                                     : (halves == 2 ? 2 * SWIGLU_INTERLEAVE : 1);
+    int64_t unit = dtype_table[post].block_elements * halves;
+    if (halves == 2 && unit < 2 * SWIGLU_INTERLEAVE)
+        unit = 2 * SWIGLU_INTERLEAVE;
     return rows % unit == 0 ? rows / halves : 0;
 }
 
@@ -458,6 +459,7 @@ static bool check_attention(const StepCheck *check)
            is_input(&check->operands[2], INPUT_SEQ) && is_input(&check->operands[3], INPUT_TABLE) &&
            are_states(check, keys, values) && heads % state_heads(keys) == 0 &&
            q->columns == heads * state_head_size(keys) &&
+           q->columns / state_heads(keys) % dtype_table[post].block_elements == 0 &&
            is_result(check->results, post, symbol_t, q->columns);
 }
 

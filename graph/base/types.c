@@ -56,8 +56,8 @@ bool layout_holds(Layout layout, DType dtype)
         [LAYOUT_n32k1] = DTYPE_SET(f16),
         [LAYOUT_n32k2] = DTYPE_SET(bf16),
         [LAYOUT_n16k1] = DTYPE_SET(f32),
-        [LAYOUT_t1] = DTYPE_SET(q8) | DTYPE_SET(q8k),
-        [LAYOUT_t8] = DTYPE_SET(q8) | DTYPE_SET(q8k),
+        [LAYOUT_t1] = ACTIVATION_DTYPES,
+        [LAYOUT_t8] = ACTIVATION_DTYPES,
         [LAYOUT_k32] = STATE_DTYPES,
         [LAYOUT_v1] = STATE_DTYPES,
     };

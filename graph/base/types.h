@@ -48,6 +48,9 @@ extern const LayoutInfo layout_table[LAYOUT_COUNT];
 #define DTYPE_SET(name) (1u << DTYPE_##name)
 #define LAYOUT_SET(name) (1u << LAYOUT_##name)
 
+// What numerics may round the activations of a matrix product to: the types of kind ACT.
+#define ACTIVATION_DTYPES (DTYPE_SET(q8) | DTYPE_SET(q8k) | DTYPE_SET(bf16x2))
+#define ACTIVATION_DTYPE_NAMES "q8, q8k or bf16x2"
 // What keys and values may be stored as.
 #define STATE_DTYPES (DTYPE_SET(f32) | DTYPE_SET(f16) | DTYPE_SET(q8_0))
 #define STATE_DTYPE_NAMES "f32, f16 or q8_0"

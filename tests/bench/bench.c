@@ -182,12 +182,10 @@ void bench_run(const char *name, const KernelRow *row, const KernelCall *call, c
     }
     check_finite(name, call);
     double median = bench_median(seconds, BENCH_REPEATS), rate = share / median * 1e-9;
-    bench_print(name, "%10.1f %8.2f %8.1f  %3.0f %% of %s", median * 1e6,
+    bench_print(name, "%10.1f %8.2f %8.1f  %3.0f %% of %s%s", median * 1e6,
                 (work.read_bytes + work.written_bytes) * rate, work.operations * rate,
                 bench_median(reached, BENCH_REPEATS) * 100,
-                stream                   ? "read bandwidth"
-                : work.kind == WORK_int8 ? "int8 peak"
-                                         : "f32 peak");
+                stream ? "read bandwidth" : work_names[work.kind], stream ? "" : " peak");
     guarded_free(scratch);
 }
 

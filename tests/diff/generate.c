@@ -465,6 +465,10 @@ static void pattern_unread_value(Generator *g)
 // An activation type for width columns, and a weight type that meets it.
 static DType any_activation(Generator *g, int64_t size, DType *stored)
 {
+    if (in(g, 25)) {
+        *stored = DTYPE_bf16;
+        return DTYPE_bf16x2;
+    }
     if (size % 256 == 0 && in(g, 60)) {
         *stored = in(g, 33) ? DTYPE_q4_k : in(g, 50) ? DTYPE_q5_k : DTYPE_q6_k;
         return DTYPE_q8k;
@@ -617,10 +621,10 @@ static void add_outputs(Generator *g)
 
 static ModuleOptions any_options(Generator *g)
 {
-    static const char *const targets[] = {"ref", "avx2", "avx512"};
+    static const char *const targets[] = {"ref", "avx2", "avx512", "avx512bf16"};
     static const int32_t batches[] = {1, 8, 32};
     static const DType states[] = {DTYPE_f32, DTYPE_f16, DTYPE_q8_0};
-    return (ModuleOptions){.target = targets[between(g, 0, 2)],
+    return (ModuleOptions){.target = targets[between(g, 0, 3)],
                            .opt = in(g, 70) ? 2 : between(g, 0, 1),
                            .kv = states[between(g, 0, 2)],
                            .act_auto = in(g, 70),

@@ -11,8 +11,11 @@ static const double near_ratio = 1.02;
 void tally_ops(Tally *tally, const Module *module)
 {
     for (int32_t i = 0; i < module->graphs.count; i++)
-        for (const Node *node = module->graphs.items[i]->first; node; node = node->next)
+        for (const Node *node = module->graphs.items[i]->first; node; node = node->next) {
             tally->ops[node->op]++;
+            for (int32_t j = 0; j < node->result_count; j++)
+                tally->activations[node->results[j]->dtype]++;
+        }
 }
 
 static void tally_attention(Tally *tally, const Module *module)
@@ -114,6 +117,9 @@ static bool print_module_parts(const Tally *tally, bool required)
     for (int type = 0; type < DTYPE_COUNT; type++)
         if (weight_types() >> type & 1u)
             ok &= print_count("weight", dtype_table[type].name, tally->types[type], required);
+    for (int type = 0; type < DTYPE_COUNT; type++)
+        if (ACTIVATION_DTYPES >> type & 1u)
+            ok &= print_count("result", dtype_table[type].name, tally->activations[type], required);
     for (int type = 0; type < DTYPE_COUNT; type++)
         if (dtype_is_state((DType)type))
             ok &= print_count("state", dtype_table[type].name, tally->states[type], required);

@@ -31,6 +31,7 @@ typedef struct Tally {
     int64_t ops[OP_COUNT], rules[RULE_COUNT];
     int64_t ran[PASS_COUNT], disabled[PASS_COUNT];   // graphs that a pass changed or could not
     int64_t types[DTYPE_COUNT], states[DTYPE_COUNT]; // of matrices; of what attention reads
+    int64_t activations[DTYPE_COUNT];                // of results
     int64_t targets[TARGET_COUNT], opts[OPT_LEVELS], situations[SITUATION_COUNT];
     int64_t outputs, finite; // floats
     int32_t failures;

@@ -84,6 +84,11 @@ size=$(stat -c %s "$plan")
 printf '\125\252\125\252' |
     dd of="$work/weights.plan" bs=1 seek=$((size - 300000)) conv=notrunc 2>/dev/null
 bad 1 '.' graphc --check "$work/weights.plan"
+for target in avx2 avx512 avx512bf16; do
+    targets | grep -qx "$target" && continue
+    compile "$tiny" --target="$target" -o "$work/other.plan" &&
+        bad 1 "the plan is for $target, this CPU has" graphrun "$work/other.plan" -p x -n 1
+done
 
 # --- text
 

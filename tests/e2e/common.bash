@@ -80,14 +80,16 @@ targets() {
     echo ref
     [[ $flags == *" avx2 "* && $flags == *" fma "* && $flags == *" f16c "* ]] && echo avx2
     [[ $flags == *" avx512bw "* && $flags == *" avx512vl "* && $flags == *" avx512dq "* &&
-        $flags == *" avx512_vnni "* ]] && echo avx512
+        $flags == *" avx512_vnni "* ]] || return 0
+    echo avx512
+    [[ $flags == *" avx512_bf16 "* ]] && echo avx512bf16
 }
 
 # A line for each target that cannot be tested here.
 skip_targets() {
     local target present
     present=" $(targets | tr '\n' ' ') "
-    for target in avx2 avx512; do
+    for target in avx2 avx512 avx512bf16; do
         [[ $present == *" $target "* ]] || skip "$target" "a processor that has it"
     done
 }

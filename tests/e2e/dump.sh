@@ -12,7 +12,7 @@ check() { # dump, graph, layers: leaves its figures in $figures
 one_model() { # name, layers, arguments of graphc
     local name=$1 layers=$2 target
     shift 2
-    for target in ref avx2 avx512; do
+    for target in ref avx2 avx512 avx512bf16; do
         graphc --dump --target=$target "$@" >"$work/$name.$target" 2>"$work/err" ||
             { fail "graphc --dump --target=$target $*: $(head -n 3 "$work/err")"; continue; }
         check "$work/$name.$target" decode "$layers"

@@ -19,7 +19,8 @@ typedef struct Result {
 
 static const Result results[] = {
     {DTYPE_f32, LAYOUT_plain}, {DTYPE_q8, LAYOUT_t1},  {DTYPE_q8, LAYOUT_t8},
-    {DTYPE_q8k, LAYOUT_t1},    {DTYPE_q8k, LAYOUT_t8},
+    {DTYPE_q8k, LAYOUT_t1},    {DTYPE_q8k, LAYOUT_t8}, {DTYPE_bf16x2, LAYOUT_t1},
+    {DTYPE_bf16x2, LAYOUT_t8},
 };
 enum { RESULTS = sizeof results / sizeof *results };
 
@@ -29,7 +30,7 @@ enum { ROW_COUNTS = sizeof row_counts / sizeof *row_counts };
 // Columns to try for a type: all tails for f32, one to several blocks else.
 static inline int64_t columns_for(DType dtype, int64_t i)
 {
-    int64_t most_blocks = dtype == DTYPE_q8k ? 3 : 12;
+    int64_t most_blocks = dtype == DTYPE_q8k ? 3 : dtype == DTYPE_q8 ? 12 : 300;
     return dtype == DTYPE_f32 ? 1 + i * 7 % 130
                               : (1 + i % most_blocks) * dtype_table[dtype].block_elements;
 }

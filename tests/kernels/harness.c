@@ -230,10 +230,23 @@ static void fill_q8k_block(const KernelOperand *operand, int64_t token, int64_t 
         memcpy(activation_word(operand, token, block, 9 + quad), quants + 4 * quad, 4);
 }
 
+static void fill_pair(const KernelOperand *operand, int64_t token, int64_t pair, Random *random,
+                      Fill fill)
+{
+    uint16_t elements[2];
+    for (int k = 0; k < 2; k++)
+        elements[k] = f32_to_bf16(fill_float(random, fill));
+    memcpy(activation_word(operand, token, pair, 0), elements, sizeof elements);
+}
+
 static void fill_token(const KernelOperand *operand, int64_t token, Random *random, Fill fill)
 {
     int32_t elements = dtype_table[operand->dtype].block_elements;
     for (int64_t block = 0; block < operand->columns / elements; block++) {
+        if (operand->dtype == DTYPE_bf16x2) {
+            fill_pair(operand, token, block, random, fill);
+            continue;
+        }
         int8_t quants[256];
         float scale = fill == FILL_small ? 1.0f : random_float(random) * 0.01f;
         for (int k = 0; k < elements; k++)
@@ -329,6 +342,17 @@ ActivationBlock activation_block(const KernelOperand *operand, int64_t token, in
     return out;
 }
 
+float activation_element(const KernelOperand *operand, int64_t token, int64_t k)
+{
+    int32_t elements = dtype_table[operand->dtype].block_elements;
+    if (operand->dtype == DTYPE_bf16x2) {
+        uint32_t word = (uint32_t)*activation_word(operand, token, k / 2, 0);
+        return f32_from_bits(k % 2 ? word & 0xffff0000u : word << 16);
+    }
+    ActivationBlock block = activation_block(operand, token, k / elements);
+    return block.scale * (float)block.quants[k % elements];
+}
+
 static void shuffle_ranges(int64_t (*ranges)[2], int count, Random *random)
 {
     for (int i = count - 1; i > 0; i--) {
@@ -399,6 +423,14 @@ static void expect_floats(const KernelRow *row, const float *a, const float *b, 
                          (int)(i % columns), (double)a[i], (double)b[i]);
 }
 
+// The distance between neighbours of what an element can be.
+static float activation_step(const KernelOperand *operand, int64_t token, int64_t k)
+{
+    if (operand->dtype == DTYPE_bf16x2)
+        return fabsf(activation_element(operand, token, k)) * 0x1p-7f;
+    return activation_block(operand, token, k / dtype_table[operand->dtype].block_elements).scale;
+}
+
 static void expect_activations(const KernelRow *row, const KernelOperand *a, const KernelOperand *b,
                                float tolerance)
 {
@@ -407,11 +439,11 @@ static void expect_activations(const KernelRow *row, const KernelOperand *a, con
         for (int64_t block = 0; block < a->columns / info->block_elements; block++) {
             bool equal = true;
             if (tolerance > 0) {
-                ActivationBlock x = activation_block(a, token, block);
-                ActivationBlock y = activation_block(b, token, block);
-                for (int k = 0; k < info->block_elements; k++)
-                    equal &= agrees(x.scale * (float)x.quants[k], y.scale * (float)y.quants[k],
-                                    tolerance);
+                int64_t end = (block + 1) * info->block_elements;
+                for (int64_t k = block * info->block_elements; k < end; k++)
+                    equal &=
+                        agrees(activation_element(a, token, k), activation_element(b, token, k),
+                               tolerance + activation_step(b, token, k));
             } else {
                 for (int word = 0; word < info->block_bytes / 4; word++)
                     equal &= *activation_word(a, token, block, word) ==

@@ -48,6 +48,8 @@ typedef struct ActivationBlock {
     int8_t quants[256];
 } ActivationBlock;
 ActivationBlock activation_block(const KernelOperand *operand, int64_t token, int64_t block);
+// What an activation stands for.
+float activation_element(const KernelOperand *operand, int64_t token, int64_t k);
 
 // Operands and results of one call. results: shape, type and layout set by operand_new.
 typedef struct Case {
@@ -64,7 +66,8 @@ void case_free(Case *test);
 
 // Fails the test, naming the row and the place, unless the elements agree: equal bits when
 // `tolerance` is 0, else |a - b| <= tolerance * max(1, |b|). f32 (NaN equals NaN) and activations,
-// where what lies beyond the last token does not count.
+// which then may be one of their own steps apart too, since what differs a little may round to
+// either side; what lies beyond the last token does not count.
 void operand_expect(const KernelRow *row, const KernelOperand *operand,
                     const KernelOperand *expected, float tolerance);
 

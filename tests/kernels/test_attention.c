@@ -196,6 +196,7 @@ START_TEST(targets_agree_on_quantised_results)
         Problem problem = problem_new(i, shape[0], shape[1], 0);
         Layout layout = i & 1 ? LAYOUT_t8 : LAYOUT_t1;
         compare_targets(&problem, DTYPE_q8, layout, &random);
+        compare_targets(&problem, DTYPE_bf16x2, layout, &random);
         if (shape[0] * shape[1] % 256 == 0)
             compare_targets(&problem, DTYPE_q8k, layout, &random);
     }

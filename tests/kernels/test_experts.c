@@ -25,7 +25,7 @@ static const DType types[][2] = {
     {DTYPE_q8, DTYPE_q8_0},  {DTYPE_q8, DTYPE_q4_0},  {DTYPE_q8, DTYPE_q4_1},
     {DTYPE_q8, DTYPE_q5_0},  {DTYPE_q8, DTYPE_q5_1},  {DTYPE_q8, DTYPE_iq4_nl},
     {DTYPE_f32, DTYPE_q4_k}, {DTYPE_f32, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q4_k},
-    {DTYPE_q8k, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q6_k},
+    {DTYPE_q8k, DTYPE_q5_k}, {DTYPE_q8k, DTYPE_q6_k}, {DTYPE_bf16x2, DTYPE_bf16},
 };
 enum { TYPES = sizeof types / sizeof *types };
 
@@ -38,7 +38,7 @@ static Problem problem_of(int type, int64_t tokens, int64_t experts, int64_t row
                      .experts = experts,
                      .slots = 2,
                      .rows = rows,
-                     .k = block == 1 ? 7 : block,
+                     .k = block == 1 ? 6 : block,
                      .shared = shared};
 }
 
@@ -51,6 +51,8 @@ static Problem problem_new(int type, Random *random)
     problem.slots = random_between(random, 1, 3);
     problem.rows = random_between(random, 1, 2) == 1 ? 32 : random_between(random, 1, 70);
     problem.k = block == 1 ? random_between(random, 1, 600) : block * random_between(random, 1, 3);
+    if (problem.x == DTYPE_bf16x2)
+        problem.k *= 2;
     problem.shared = random_bits(random) & 1;
     return problem;
 }
@@ -204,15 +206,16 @@ END_TEST
 
 START_TEST(experts_have_epilogues_and_posts)
 {
-    static const DType posts[] = {DTYPE_f32, DTYPE_q8, DTYPE_q8k};
+    static const DType posts[] = {DTYPE_f32, DTYPE_q8, DTYPE_q8k, DTYPE_bf16x2};
     Random random = {(uint64_t)_i + 70};
-    for (int problems = 0; problems < 12; problems++) {
+    for (int problems = 0; problems < 16; problems++) {
         Problem problem = problem_new(_i, &random);
-        int32_t unit = problems % 3 ? dtype_table[posts[problems % 3]].block_elements : 16;
-        problem.post = posts[problems % 3];
-        problem.epilogue = (Epilogue)(problems / 3 % EPILOGUE_COUNT);
-        problem.rows =
-            unit * random_between(&random, 1, 2) * (epilogue_is_gated(problem.epilogue) ? 2 : 1);
+        problem.post = posts[problems % 4];
+        problem.epilogue = (Epilogue)(problems / 4 % EPILOGUE_COUNT);
+        bool gated = epilogue_is_gated(problem.epilogue);
+        int32_t block = dtype_table[problem.post].block_elements;
+        int32_t unit = gated && block < 16 ? 16 : block;
+        problem.rows = unit * random_between(&random, 1, block < 16 ? 30 : 2) * (gated ? 2 : 1);
         problem_fill(&problem, (uint64_t)problems * 8);
         check_problem(&problem, &random);
         problem_free(&problem);

@@ -11,15 +11,14 @@
 #include "tests/unit/run_suite.h"
 #include "tools/compiler/compile.h"
 
-enum { LENGTH = 300, TARGETS = 3 };
+enum { LENGTH = 300, TARGETS = TARGET_COUNT };
 static const char model[] = "examples/tiny/tiny.gguf";
-static const char *const targets[TARGETS] = {"ref", "avx2", "avx512"};
 
 static bool target_runs(int target)
 {
-    if (target_from_name(targets[target]) <= target_native())
+    if (target <= (int)target_native())
         return true;
-    printf("skip: bits on %s: needs a CPU that has it\n", targets[target]);
+    printf("skip: bits on %s: needs a CPU that has it\n", target_names[target]);
     return false;
 }
 
@@ -124,7 +123,7 @@ START_TEST(threads_and_chunks_do_not_matter)
 {
     if (!target_runs(_i) || _i == TARGET_ref)
         return;
-    Plan *plan = compile(targets[_i], "f16", 64);
+    Plan *plan = compile(target_names[_i], "f16", 64);
     char *expected = collected(plan, 1, 64, 0, LENGTH);
     assert_equal_rows(plan, expected, collected(plan, 2, 64, 0, LENGTH), LENGTH, "2 threads");
     assert_equal_rows(plan, expected, collected(plan, 3, 64, 0, LENGTH), LENGTH, "3 threads");
@@ -140,7 +139,7 @@ START_TEST(other_sequences_do_not_matter)
     if (!target_runs(_i) || _i == TARGET_ref)
         return;
     for (int f32 = 0; f32 < 2; f32++) {
-        Plan *plan = compile(targets[_i], f32 ? "f32" : "f16", 64);
+        Plan *plan = compile(target_names[_i], f32 ? "f32" : "f16", 64);
         char *expected = collected(plan, 1, 60, 0, LENGTH);
         assert_equal_rows(plan, expected, collected(plan, 2, 50, 2, LENGTH), LENGTH,
                           "with two others, chunks of 50");
@@ -156,11 +155,11 @@ START_TEST(the_plans_batch_does_not_matter)
 {
     if (!target_runs(_i) || _i == TARGET_ref)
         return;
-    Plan *plan = compile(targets[_i], "f16", 512);
+    Plan *plan = compile(target_names[_i], "f16", 512);
     char *expected = collected(plan, 2, 64, 0, LENGTH);
     static const int64_t batches[] = {1, 7};
     for (int i = 0; i < 2; i++) {
-        Plan *other = compile(targets[_i], "f16", batches[i]);
+        Plan *other = compile(target_names[_i], "f16", batches[i]);
         assert_equal_rows(plan, expected, collected(other, 2, batches[i], 0, LENGTH), LENGTH,
                           "another -b");
         plan_close(other);
@@ -178,12 +177,12 @@ START_TEST(targets_agree)
     for (int i = 0; i < TARGETS; i++) {
         if (!target_runs(i))
             continue;
-        plans[i] = compile(targets[i], "f16", 32);
+        plans[i] = compile(target_names[i], "f16", 32);
         if (!expected)
             expected = collected(plans[i], 2, 32, 0, SHORT);
         else
             assert_equal_rows(plans[0], expected, collected(plans[i], 2, 9, 0, SHORT), SHORT,
-                              targets[i]);
+                              target_names[i]);
     }
     for (int i = 0; i < TARGETS; i++)
         if (plans[i])
@@ -198,7 +197,7 @@ START_TEST(recycled_pages_do_not_matter)
 {
     if (!target_runs(_i) || _i == TARGET_ref)
         return;
-    Plan *plan = compile(targets[_i], "f16", 64);
+    Plan *plan = compile(target_names[_i], "f16", 64);
     Session *session = open_session(plan, 2, 1);
     Diag diag = {0};
     int32_t tokens[64];

@@ -105,28 +105,34 @@ typedef struct MatmulCase {
 
 // 40 rows of 64: three panels of 16 or two of 32.
 static const MatmulCase matmuls[] = {
-    {1, DTYPE_f32, LAYOUT_plain, 256, 40 * 256}, {1, DTYPE_f32, LAYOUT_n16k1, 256, 48 * 256},
-    {2, DTYPE_f32, LAYOUT_n32k1, 256, 64 * 128}, {3, DTYPE_f32, LAYOUT_n32k2, 256, 64 * 128},
-    {4, DTYPE_f32, LAYOUT_plain, 256, 40 * 68},  {4, DTYPE_f32, LAYOUT_n16k4, 256, 3 * 1088},
-    {4, DTYPE_q8, LAYOUT_n16k4, 80, 3 * 1088},   {5, DTYPE_q8, LAYOUT_n16k4, 80, 3 * 576},
+    {1, DTYPE_f32, LAYOUT_plain, 256, 40 * 256},    {1, DTYPE_f32, LAYOUT_n16k1, 256, 48 * 256},
+    {2, DTYPE_f32, LAYOUT_n32k1, 256, 64 * 128},    {3, DTYPE_f32, LAYOUT_n32k2, 256, 64 * 128},
+    {4, DTYPE_f32, LAYOUT_plain, 256, 40 * 68},     {4, DTYPE_f32, LAYOUT_n16k4, 256, 3 * 1088},
+    {4, DTYPE_q8, LAYOUT_n16k4, 80, 3 * 1088},      {5, DTYPE_q8, LAYOUT_n16k4, 80, 3 * 576},
+    {3, DTYPE_bf16x2, LAYOUT_n32k2, 128, 2 * 4096},
 };
 
 START_TEST(matmul)
 {
+    static const struct {
+        Order order;
+        WorkKind kind;
+        double peak;
+    } kinds[DTYPE_COUNT] = {[DTYPE_f32] = {ORDER_chain, WORK_f32, 117},
+                            [DTYPE_q8] = {ORDER_block32, WORK_int8, 470},
+                            [DTYPE_bf16x2] = {ORDER_pairs, WORK_bf16, 235}};
     const MatmulCase *one = &matmuls[_i];
     const Node *node = find(OP_matmul, 0);
-    bool dots = one->input == DTYPE_q8;
     KernelRow row = {
-        .op = OP_matmul, .target = TARGET_avx512, .order = dots ? ORDER_block32 : ORDER_chain};
+        .op = OP_matmul, .target = TARGET_avx512bf16, .order = kinds[one->input].order};
     for (int64_t tokens = 1; tokens <= 1000; tokens += 999) {
         Cost cost = cost_dots(node, one->index, one->input, one->layout, &row, tokens);
         int64_t read = tokens * one->activation_bytes + one->weight_bytes;
         double operations = 2.0 * (double)tokens * 40 * 64;
         check(cost, read, tokens * 160, operations);
-        ck_assert_int_eq(cost.work, dots ? WORK_int8 : WORK_f32);
-        double moving = (double)(read + tokens * 160) / 31.6, working = operations / 117;
-        if (dots)
-            working = operations / 470;
+        ck_assert_int_eq(cost.work, kinds[one->input].kind);
+        double moving = (double)(read + tokens * 160) / 31.6;
+        double working = operations / kinds[one->input].peak;
         ck_assert_double_eq(cost.ns, moving > working ? moving : working);
     }
 }

@@ -176,13 +176,13 @@ START_TEST(matmul_says_what_it_expects)
     Value *x = rows("x", 2048), *w = matrix("w", DTYPE_f16, 48, 2048);
     REFUSE("matmul: inner sizes differ: 2048 vs 2047", matmul, NULL, x,
            matrix("a", DTYPE_f16, 8, 2047));
-    REFUSE("matmul: x is f16[48,2048], expected f32, q8 or q8k", matmul, NULL, w, w);
+    REFUSE("matmul: x is f16[48,2048], expected f32, q8, q8k or bf16x2", matmul, NULL, w, w);
     REFUSE("matmul: operand 2 is f32[T,2048], expected a weight matrix [n,k]", matmul, NULL, x, x);
     REFUSE("matmul: operand 3 is f32[2048], expected a weight matrix [n,k]", matmul, NULL, x, w,
            vector("n", DTYPE_f32, 2048));
     REFUSE("matmul: 48 columns do not divide into q8 blocks of 32", matmul,
            WITH(.matmul = {EPILOGUE_none, DTYPE_q8, 0}), x, w);
-    REFUSE("matmul: post is q4_0, expected f32, q8 or q8k", matmul,
+    REFUSE("matmul: post is q4_0, expected f32, q8, q8k or bf16x2", matmul,
            WITH(.matmul = {EPILOGUE_none, DTYPE_q4_0, 0}), x, w);
     REFUSE("matmul: epilogue=swiglu takes one weight, not 2", matmul,
            WITH(.matmul = {EPILOGUE_swiglu, DTYPE_f32, 0}), x, w, w);
@@ -213,8 +213,10 @@ START_TEST(norms_say_what_they_expect)
            WITH(.add_rms_norm = {.eps = 1e-5f}), x, picked_rows("p", 2048), n);
     REFUSE("add_rms_norm: weight has 2047 elements, x has 2048 columns", add_rms_norm,
            WITH(.add_rms_norm = {.eps = 1e-5f}), x, x, short_weight);
-    REFUSE("quantise: type is f32, expected q8 or q8k", quantise,
+    REFUSE("quantise: type is f32, expected q8, q8k or bf16x2", quantise,
            WITH(.quantise = {.type = DTYPE_f32}), x);
+    REFUSE("quantise: 47 columns do not divide into bf16x2 blocks of 2", quantise,
+           WITH(.quantise = {.type = DTYPE_bf16x2}), rows("odd", 47));
     REFUSE("quantise: 128 columns do not divide into q8k blocks of 256", quantise,
            WITH(.quantise = {.type = DTYPE_q8k}), rows("y", WIDTH));
 }

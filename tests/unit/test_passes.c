@@ -201,7 +201,7 @@ typedef struct Setting {
 static const Setting settings[] = {
     {"ref", "auto", "q8_0"},    {"ref", "f32", "q4_0"},     {"ref", "auto", "f16"},
     {"avx512", "auto", "q8_0"}, {"avx512", "auto", "q4_0"}, {"avx2", "f32", "q8_0"},
-    {"avx2", "auto", "f32"},    {"avx512", "f32", "bf16"},
+    {"avx2", "auto", "f32"},    {"avx512", "f32", "bf16"},  {"avx512bf16", "auto", "bf16"},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof *settings };
 

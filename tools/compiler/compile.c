@@ -120,8 +120,8 @@ static bool choose_options(Compile *compile, Diag *diag)
     const char *target = options->target ? options->target : "native";
     Target known = target_from_name(target);
     if (known == TARGET_COUNT)
-        return diag_fail(diag, (Where){0}, "unknown target \"%s\": ref, avx2, avx512 or native",
-                         target);
+        return diag_fail(diag, (Where){0},
+                         "unknown target \"%s\": ref, avx2, avx512, avx512bf16 or native", target);
     module->target = target_names[known];
     const char *kv = options->kv ? options->kv : "f16";
     module->kv = dtype_from_name(kv);
