@@ -4,8 +4,9 @@
 # written by graphquant, in every mixture.
 #
 # With a PYTHON that has llama-cpp-python, llama.cpp's divergence on the same files stands beside
-# it, and the mean of ours over all mixtures of a model may not be larger. A divergence is the sum
-# of few large terms: CHUNKS=4 takes that many pieces, of DATA's stories too, and tells more of a type.
+# it, and the mean of ours over all mixtures of a model may not be larger, but for 5 % of chance:
+# roundings that fall otherwise move the divergence of a single type by a tenth. CHUNKS=4 takes that
+# many pieces, of DATA's stories too, and tells more of a type.
 # REPORT=1 prints the table.
 . tests/e2e/common.bash
 
@@ -78,7 +79,7 @@ one_model() { # model
     [ -n "$python" ] || return
     told=$(awk '{ ours += $1; theirs += $2 } END { print ours / NR, theirs / NR }' "$work/both")
     [ -z "${REPORT-}" ] || echo "mean of ${1##*/}: $told"
-    awk -v told="$told" 'BEGIN { split(told, mean, " "); exit !(mean[1] <= mean[2]) }' ||
+    awk -v told="$told" 'BEGIN { split(told, mean, " "); exit !(mean[1] <= 1.05 * mean[2]) }' ||
         fail "${1##*/}: the mean divergence and llama.cpp's: $told"
 }
 
