@@ -20,7 +20,7 @@ enum { MATMUL_TOKENS = 8 };
 // it is of pairs of blocks of 32.
 enum { MATMUL_PIECE = 512 };
 
-// 16 weight rows (`vector`, `pairs`: all of a panel) times the tokens of one tile.
+// 16 weight rows (`chain_packed`, `pairs`: all of a panel) times the tokens of one tile.
 typedef struct MatmulTile {
     DType dtype;        // of the weights
     const void *panel;  // packed or expanded
