@@ -115,6 +115,9 @@ def find_peers(arguments, context, sequences):
                   file=sys.stderr)
             sys.exit(0)
         return peers
+    silence = llama_cpp.llama_log_callback(lambda *_: None)
+    llama_cpp.llama_log_set(silence, None)
+    LlamaCpp.silence = silence  # called for as long as the library is
     return peers + [LlamaCpp(llama_cpp, arguments.model, flash, context, sequences)
                     for flash in (0, 1)]
 
