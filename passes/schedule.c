@@ -1,7 +1,9 @@
 // Order and barriers. A barrier stands before a step that reads what a step of the same epoch
 // wrote, unless both cut their work alike, so that each thread reads only what it wrote itself, or
 // every thread made all of it for itself (memplan_is_own: norms and the like in decode).
-// Threads take contiguous ranges of tiles, so equal tile counts of one split give equal cuts.
+// Threads take contiguous ranges of tiles, so equal tile counts of one split give equal cuts. Rows
+// are the exception: any thread may run any tile of theirs (runtime/exec.c), so nothing of them
+// stays on its thread.
 //
 // Of the program's order and those of order.c, the first that needs the fewest epochs, and of these
 // the fewest bytes alive at once, is taken: never a worse one than the program's, which most models
