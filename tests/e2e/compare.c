@@ -131,24 +131,20 @@ static double divergence(const float *got, const float *expected, long count)
     return sum;
 }
 
-static void compare_matrix(Worst *worst, const char *path, const Matrix *matrix, const char *other)
-{
-    Matrix expected = read_npy(other);
-    check_shape(path, matrix, expected.rows, expected.columns);
-    for (long row = 0; row < matrix->rows; row++)
-        for (long column = 0; column < matrix->columns; column++)
-            look(worst, matrix, row, column,
-                 (double)expected.elements[row * matrix->columns + column]);
-    free(expected.elements);
-}
-
-static double mean_divergence(const Matrix *matrix, const char *other)
+// Returns the mean divergence of the rows where it is asked for, else 0.
+static double compare_matrix(Worst *worst, const char *path, const Matrix *matrix,
+                             const char *other, bool kl)
 {
     Matrix expected = read_npy(other);
     double sum = 0;
-    for (long row = 0; row < matrix->rows; row++)
-        sum += divergence(matrix->elements + row * matrix->columns,
-                          expected.elements + row * matrix->columns, matrix->columns);
+    check_shape(path, matrix, expected.rows, expected.columns);
+    for (long row = 0; row < matrix->rows; row++) {
+        const float *truth = expected.elements + row * matrix->columns;
+        for (long column = 0; column < matrix->columns; column++)
+            look(worst, matrix, row, column, (double)truth[column]);
+        if (kl)
+            sum += divergence(matrix->elements + row * matrix->columns, truth, matrix->columns);
+    }
     free(expected.elements);
     return sum / (double)matrix->rows;
 }
@@ -162,13 +158,13 @@ int main(int argc, char **argv)
     Matrix matrix = read_npy(argv[1]);
     Worst worst = {.difference = -1};
     size_t length = strlen(argv[2]);
+    double mean = 0;
     if (length > 4 && strcmp(argv[2] + length - 4, ".npy") == 0)
-        compare_matrix(&worst, argv[1], &matrix, argv[2]);
+        mean = compare_matrix(&worst, argv[1], &matrix, argv[2], kl);
     else if (kl)
         refuse("%s: a digest has no whole rows to take a divergence of", argv[2]);
     else
         compare_golden(&worst, argv[1], &matrix, argv[2]);
-    double mean = kl ? mean_divergence(&matrix, argv[2]) : 0;
     double length_ratio = sqrt(worst.squares / worst.expected_squares);
     printf("largest difference %.7g at %ld %ld, rms %.3g, relative %.3g, of %ld", worst.difference,
            worst.row, worst.column, sqrt(worst.squares / (double)worst.compared), length_ratio,
