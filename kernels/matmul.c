@@ -75,7 +75,7 @@ static Cut cut_weight(const KernelCall *call, const KernelOperand *weight)
     cut.panel_rows = matmul_panel_rows(weight->layout);
     cut.unit_rows = matmul_unit_rows(weight->layout, call_epilogue(call), post);
     assert(weight->rows % (gated ? 2 * SWIGLU_INTERLEAVE : 1) == 0);
-    assert(weight->rows % dtype_table[post].block_elements == 0);
+    assert(weight->rows % (dtype_table[post].block_elements * (gated ? 2 : 1)) == 0);
     cut.units = (weight->rows + cut.unit_rows - 1) / cut.unit_rows;
     return cut;
 }
