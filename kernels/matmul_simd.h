@@ -28,7 +28,7 @@ ALWAYS_INLINE void chain_tile(const MatmulTile *tile, int first, const int colum
 static MatmulTileBody chain;
 TILE_BODY(chain, chain_tile, true)
 
-// 16 of the 32 rows of a packed panel, at k + odd for an even k.
+// 16 of the 32 rows of a packed panel, at k + odd; of bf16 k is even.
 typedef Lanes LoadPacked(const uint8_t *panel, int64_t k, int odd, int half);
 
 ALWAYS_INLINE Lanes packed_f16(const uint8_t *panel, int64_t k, int odd, int half)
@@ -93,11 +93,11 @@ static const uint8_t *panel_at(const MatmulPanel *panel, int64_t begin)
 
 static void expand_f16(const MatmulPanel *panel, int64_t begin, int64_t count, void *out)
 {
-    const uint16_t *weights = (const uint16_t *)(const void *)panel_at(panel, begin);
+    const uint8_t *weights = panel_at(panel, begin);
     float *low = out, *high = low + count * MATMUL_ROWS;
-    for (int64_t k = 0; k < count; k++, weights += 2 * MATMUL_ROWS) {
-        lanes_store(low + k * MATMUL_ROWS, lanes_load_f16(weights));
-        lanes_store(high + k * MATMUL_ROWS, lanes_load_f16(weights + MATMUL_ROWS));
+    for (int64_t k = 0; k < count; k++) {
+        lanes_store(low + k * MATMUL_ROWS, packed_f16(weights, k, 0, 0));
+        lanes_store(high + k * MATMUL_ROWS, packed_f16(weights, k, 0, 1));
     }
 }
 
@@ -106,9 +106,9 @@ static void expand_bf16(const MatmulPanel *panel, int64_t begin, int64_t count, 
     const uint8_t *weights = panel_at(panel, begin);
     float *low = out, *high = low + count * MATMUL_ROWS;
     for (int64_t k = 0; k < count; k++) {
-        const uint8_t *lines = weights + k / 2 * 128;
-        lanes_store(low + k * MATMUL_ROWS, lanes_bf16(lines, k % 2));
-        lanes_store(high + k * MATMUL_ROWS, lanes_bf16(lines + 64, k % 2));
+        int odd = (int)(k % 2);
+        lanes_store(low + k * MATMUL_ROWS, packed_bf16(weights, k - odd, odd, 0));
+        lanes_store(high + k * MATMUL_ROWS, packed_bf16(weights, k - odd, odd, 1));
     }
 }
 
