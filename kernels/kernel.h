@@ -35,7 +35,8 @@ Target target_from_name(const char *name);
 typedef enum Split {
     SPLIT_NONE,   // one tile
     SPLIT_TOKENS, // tile i = row i of the results
-    SPLIT_ROWS,   // weight rows (columns of the result) in units of the kernel's choosing
+    SPLIT_ROWS,   // weight rows (columns of the result) in units of the kernel's choosing; no step
+                  // relies on who ran which
     SPLIT_GROUPS, // tile = (kv head, block of tokens), all blocks of a kv head side by side
 } Split;
 

@@ -180,5 +180,5 @@ WorkDepth work_depth(const KernelRow *row, const KernelCall *call)
 bool work_divides(const KernelRow *row, const KernelCall *call)
 {
     bool transposes = call->operands[0].dtype == DTYPE_f32 && call->operands[0].rows > 1;
-    return !(row->split == SPLIT_ROWS && transposes);
+    return row->split == SPLIT_ROWS && !transposes;
 }

@@ -27,8 +27,9 @@ typedef struct Work {
 // Operands may have no data; shapes, types and layouts count. Operands of states are those of
 // layout k32 or v1.
 Work work_of_call(const KernelRow *row, const KernelCall *call, WorkDepth depth);
-// Whether tiles may as well be run a few at a time: no work is done once for all tiles of a call,
-// as matmul transposes several rows of floats.
+// Whether threads may take the tiles a few at a time: those of rows, any of which any thread may
+// run, unless a call does work once for all of its tiles, as matmul transposes several rows of
+// floats.
 bool work_divides(const KernelRow *row, const KernelCall *call);
 // The depth of a call that is bound to data: positions, sequences. 0 for all but attention.
 WorkDepth work_depth(const KernelRow *row, const KernelCall *call);

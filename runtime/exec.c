@@ -365,8 +365,7 @@ static int64_t share(int64_t tiles, int32_t thread, int32_t threads)
 
 static bool has_tail(const Exec *exec, const KernelRow *row, const KernelCall *call)
 {
-    return exec->memory.options.threads > 1 && row->split == SPLIT_ROWS &&
-           work_divides(row, call) &&
+    return exec->memory.options.threads > 1 && work_divides(row, call) &&
            work_of_call(row, call, (WorkDepth){0}).operations >= TAIL_OPERATIONS;
 }
 
