@@ -137,7 +137,7 @@ struct Graph {
 typedef struct ModuleOptions {
     const char *target; // "ref", "avx2", "avx512", "avx512bf16"
     int32_t opt;        // 0, 1, 2
-    DType kv;           // f32 or f16
+    DType kv;           // of STATE_DTYPES
     bool act_auto;      // activations rounded where numerics thinks so; else f32
     int64_t batch;      // largest T
     int64_t page_tokens;
