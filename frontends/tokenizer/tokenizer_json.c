@@ -3,6 +3,7 @@
 // name.
 #include <string.h>
 
+#include "frontends/json.h"
 #include "frontends/tokenizer/readers.h"
 
 static bool read_scored_pieces(PieceList *list, const cJSON *vocab)
@@ -53,8 +54,8 @@ static bool mark_unknown(PieceList *list, const cJSON *model)
     const char *text = json_text(model, "unk_token");
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(model, "unk_id");
     int64_t found = -1;
-    if (cJSON_IsNumber(number))
-        found = (int64_t)number->valuedouble;
+    if (cJSON_IsNumber(number) && !json_whole(number, 0, &found))
+        return maker_fail(list->maker, "unk_id is no whole number from 0 on");
     for (int64_t i = 0; text && found < 0 && i < list->count; i++)
         if (list->items[i].type && list->items[i].text.length == strlen(text) &&
             memcmp(list->items[i].text.bytes, text, strlen(text)) == 0)

@@ -140,6 +140,10 @@ static const struct {
     {"{\"model\":{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}}", "dropout"},
     {"{\"model\":{\"type\":\"BPE\",\"unk_token\":\"u\",\"vocab\":{\"a\":0},\"merges\":[]}}",
      "the unknown token is none of the tokens"},
+    {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1e28,\"vocab\":[[\"a\",0]]}}",
+     "unk_id is no whole"},
+    {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":0.5,\"vocab\":[[\"a\",0]]}}",
+     "unk_id is no whole"},
     {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", "not a piece and its score"},
     {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},"
      "\"normalizer\":{\"type\":\"Nobodys\"}}",
