@@ -1,6 +1,6 @@
 // The loops of matmul, for every target and type.
 //
-//   blocks of tokens (their activations stay in L2)
+//   blocks of tokens (their activations stay in L2, of floats in L3)
 //     units of weight rows                     <- what threads share out
 //       panels of the unit, in order           (a panel stays in L1 or L2 while all tokens pass)
 //         pieces of k, expanded to f32         (float activations only)
@@ -17,7 +17,9 @@
 #include <assert.h>
 #include <string.h>
 
-enum { BLOCK_TOKENS = 256, BLOCK_BYTES = 640 * 1024 };
+// So few float activations fit L2 that expanding every panel again for each block costs more than
+// reading them from L3: half a line for every eight chains.
+enum { BLOCK_TOKENS = 256, BLOCK_BYTES = 640 * 1024, FLOAT_BLOCK_BYTES = 6 * 1024 * 1024 };
 
 typedef struct Job {
     const MatmulBody *body;
@@ -82,7 +84,8 @@ static Cut cut_weight(const KernelCall *call, const KernelOperand *weight)
 
 int64_t matmul_block_tokens(DType dtype, int64_t k)
 {
-    int64_t fitting = BLOCK_BYTES / dtype_row_bytes(dtype, k) / MATMUL_TOKENS * MATMUL_TOKENS;
+    int64_t bytes = dtype == DTYPE_f32 ? FLOAT_BLOCK_BYTES : BLOCK_BYTES;
+    int64_t fitting = bytes / dtype_row_bytes(dtype, k) / MATMUL_TOKENS * MATMUL_TOKENS;
     if (fitting < MATMUL_TOKENS)
         return MATMUL_TOKENS;
     return least(fitting, BLOCK_TOKENS);

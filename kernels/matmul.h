@@ -101,7 +101,8 @@ int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post);
 MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row);
 // 16 gates and 16 ups in turn become 16 outputs each, in place.
 void matmul_apply_gates(const RowsBody *rows, Epilogue epilogue, float *row, int64_t outputs);
-// As many tokens of k columns as keep their activations in L2, a multiple of MATMUL_TOKENS.
+// Tokens of k columns in a block: as many as keep their activations in L2, of floats in L3. A
+// multiple of MATMUL_TOKENS.
 int64_t matmul_block_tokens(DType dtype, int64_t k);
 // Up to MATMUL_TOKENS rows of floats as one tile. Beyond the last nothing is written nor read.
 void matmul_transpose(const float *const rows[MATMUL_TOKENS], int64_t columns, int64_t k,
