@@ -207,14 +207,6 @@ static int64_t piece_of(DType dtype)
 static void run_chain_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, float *expanded, float *out, int64_t stride)
 {
-    MatmulTileBody *packed = body->chain_packed[panel->dtype];
-    if (packed && tokens->count <= body->packed_most) {
-        run_tiles(
-            packed,
-            (MatmulTile){.panel = panel->data, .length = panel->k, .out = out, .stride = stride},
-            tokens, 0);
-        return;
-    }
     MatmulExpand *expand = body->expand_chain[panel->dtype];
     int64_t piece = piece_of(panel->dtype);
     for (int64_t begin = 0; begin < panel->k; begin += piece) {
@@ -256,18 +248,6 @@ static void run_expanded_panel(const MatmulBody *body, const MatmulPanel *panel,
     }
 }
 
-static void run_block_panel(const MatmulBody *body, const MatmulPanel *panel,
-                            const MatmulTokens *tokens, void *expanded, float *out, int64_t stride)
-{
-    if (body->expand_block[panel->dtype] && tokens->count >= body->expand_from[panel->dtype]) {
-        run_expanded_panel(body, panel, tokens, expanded, out, stride);
-        return;
-    }
-    MatmulTile tile = {.dtype = panel->dtype, .panel = panel->data, .out = out, .stride = stride};
-    tile.length = panel->k / dtype_table[tokens->dtype].block_elements;
-    run_tiles(body->block[panel->dtype], tile, tokens, 0);
-}
-
 // Pieces of the packed panel stay in L1 while all tokens pass.
 static void run_pairs_panel(const MatmulBody *body, const MatmulPanel *panel,
                             const MatmulTokens *tokens, float *out, int64_t stride)
@@ -284,7 +264,19 @@ static void run_pairs_panel(const MatmulBody *body, const MatmulPanel *panel,
     }
 }
 
-void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const MatmulTokens *tokens,
+// What reads panels of the type as they are packed, whole; NULL: for so many tokens they are
+// expanded or taken in pieces.
+static MatmulTileBody *whole_body(const MatmulBody *body, DType dtype, const MatmulTokens *tokens)
+{
+    if (tokens->dtype == DTYPE_bf16x2)
+        return tokens->spacing == 1 ? body->pairs : NULL;
+    if (tokens->dtype == DTYPE_f32)
+        return tokens->count <= body->packed_most ? body->chain_packed[dtype] : NULL;
+    bool expands = body->expand_block[dtype] && tokens->count >= body->expand_from[dtype];
+    return expands ? NULL : body->block[dtype];
+}
+
+static void run_panel(const MatmulBody *body, const MatmulPanel *panel, const MatmulTokens *tokens,
                       void *expanded, float *out, int64_t stride)
 {
     if (tokens->dtype == DTYPE_bf16x2)
@@ -292,18 +284,36 @@ void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const Ma
     else if (tokens->dtype == DTYPE_f32)
         run_chain_panel(body, panel, tokens, expanded, out, stride);
     else
-        run_block_panel(body, panel, tokens, expanded, out, stride);
+        run_expanded_panel(body, panel, tokens, expanded, out, stride);
 }
 
-MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row)
+void matmul_run_panels(const MatmulBody *body, const KernelOperand *weight, int64_t begin,
+                       int64_t end, const MatmulTokens *tokens, void *expanded, float *out,
+                       int64_t stride)
 {
-    int64_t panel_rows = matmul_panel_rows(weight->layout);
+    int64_t rows = matmul_panel_rows(weight->layout);
     int64_t bytes = weight->layout == LAYOUT_plain
-                        ? panel_rows * dtype_row_bytes(weight->dtype, weight->columns)
+                        ? rows * dtype_row_bytes(weight->dtype, weight->columns)
                         : layout_panel_bytes(weight->dtype, weight->layout, weight->columns);
-    return (MatmulPanel){weight->dtype, weight->layout,
-                         (const uint8_t *)weight->data + row / panel_rows * bytes,
-                         least(panel_rows, weight->rows - row), weight->columns};
+    MatmulTileBody *whole = whole_body(body, weight->dtype, tokens);
+    MatmulTile tile = {.dtype = weight->dtype,
+                       .length = weight->columns / dtype_table[tokens->dtype].block_elements,
+                       .stride = stride,
+                       .panel_bytes = bytes,
+                       .panel_rows = rows};
+    for (int64_t row = begin; row < end; row += (tile.more + 1) * rows) {
+        const uint8_t *data = (const uint8_t *)weight->data + row / rows * bytes;
+        if (!whole) {
+            MatmulPanel panel = {weight->dtype, weight->layout, data,
+                                 least(rows, weight->rows - row), weight->columns};
+            run_panel(body, &panel, tokens, expanded, out + (row - begin), stride);
+            continue;
+        }
+        tile.panel = data;
+        tile.out = out + (row - begin);
+        tile.more = tokens->spacing == 1 ? (end - row - 1) / rows : 0;
+        run_tiles(whole, tile, tokens, 0);
+    }
 }
 
 void matmul_apply_gates(const RowsBody *rows, Epilogue epilogue, float *row, int64_t outputs)
@@ -332,20 +342,22 @@ static void finish_unit(const Job *job, int64_t unit_rows, int64_t rows, int64_t
     }
 }
 
-// `column`: where in the result the weight's outputs begin.
-static void run_unit(const Job *job, const KernelOperand *weight, const Cut *cut, int64_t unit,
-                     int64_t column)
+// Whether the sums of whole units are the result as they are.
+static bool is_direct(const Job *job)
 {
-    int64_t begin = unit * cut->unit_rows, end = least(begin + cut->unit_rows, weight->rows);
+    return !epilogue_is_gated(job->epilogue) && job->post == DTYPE_f32;
+}
+
+// Rows begin … end-1 of a weight: whole units if they go to the result directly, else one.
+// `column`: where in the result the weight's outputs begin.
+static void run_rows(const Job *job, const KernelOperand *weight, const Cut *cut, int64_t begin,
+                     int64_t end, int64_t column)
+{
     column += epilogue_is_gated(job->epilogue) ? begin / 2 : begin;
-    bool direct = !epilogue_is_gated(job->epilogue) && job->post == DTYPE_f32 &&
-                  end - begin == cut->unit_rows;
+    bool direct = is_direct(job) && (end - begin) % cut->unit_rows == 0;
     int64_t stride = direct ? job->result->columns : cut->unit_rows;
     float *out = direct ? (float *)job->result->data + job->token * stride + column : job->unit;
-    for (int64_t row = begin; row < end; row += cut->panel_rows) {
-        MatmulPanel panel = matmul_panel_at(weight, row);
-        matmul_run_panel(job->body, &panel, &job->tokens, job->panel, out + (row - begin), stride);
-    }
+    matmul_run_panels(job->body, weight, begin, end, &job->tokens, job->panel, out, stride);
     if (!direct)
         finish_unit(job, cut->unit_rows, end - begin, column);
 }
@@ -358,8 +370,12 @@ static void run_units(const Job *job, const KernelCall *call, int64_t first, int
         const KernelOperand *weight = &call->operands[i];
         Cut cut = cut_weight(call, weight);
         int64_t begin = first > before ? first - before : 0, end = least(last - before, cut.units);
-        for (int64_t unit = begin; unit < end; unit++)
-            run_unit(job, weight, &cut, unit, column);
+        for (int64_t unit = begin, next; unit < end; unit = next) {
+            int64_t whole = least(end, weight->rows / cut.unit_rows);
+            next = is_direct(job) && unit < whole ? whole : unit + 1;
+            run_rows(job, weight, &cut, unit * cut.unit_rows,
+                     least(next * cut.unit_rows, weight->rows), column);
+        }
         before += cut.units;
         column += epilogue_is_gated(job->epilogue) ? weight->rows / 2 : weight->rows;
     }

@@ -31,7 +31,17 @@ typedef struct MatmulTile {
     float *out;         // [columns][stride], a row's outputs side by side
     int64_t stride;
     bool resume; // the chains go on from what stands in `out`: `chain`, `pairs`, `expanded` of q8
+    // Of spacing 1: panels that follow, panel_bytes on each, whose sums come panel_rows on. So one
+    // token pays for a call once, not for every panel.
+    int64_t more, panel_bytes, panel_rows;
 } MatmulTile;
+
+// The next panel of a tile.
+static inline void matmul_next_panel(MatmulTile *tile)
+{
+    tile->panel = (const uint8_t *)tile->panel + tile->panel_bytes;
+    tile->out += tile->panel_rows;
+}
 
 // A panel of a weight. Plain weights are taken MATMUL_ROWS rows at a time.
 typedef struct MatmulPanel {
@@ -88,17 +98,16 @@ void matmul_experts_run(const MatmulBody *body, const KernelCall *call, void *sc
                         int64_t first, int64_t last);
 
 // What both loops are made of.
-// One panel over all tokens: out [count][stride], as many of each row as the panel has. `expanded`
-// is scratch of matmul_panel_scratch bytes for rows of k columns.
-void matmul_run_panel(const MatmulBody *body, const MatmulPanel *panel, const MatmulTokens *tokens,
-                      void *expanded, float *out, int64_t stride);
+// The panels of rows begin … end-1 over all tokens: out [count][stride], with the padding of the
+// last panel. `expanded` is scratch of matmul_panel_scratch bytes for rows of k columns.
+void matmul_run_panels(const MatmulBody *body, const KernelOperand *weight, int64_t begin,
+                       int64_t end, const MatmulTokens *tokens, void *expanded, float *out,
+                       int64_t stride);
 int64_t matmul_panel_scratch(DType dtype, int64_t k);
 // Rows of a panel; a plain weight has panels too.
 int64_t matmul_panel_rows(Layout layout);
 // Rows of a unit: a panel, what gates interleave, or what makes a block of the result.
 int64_t matmul_unit_rows(Layout layout, Epilogue epilogue, DType post);
-// The panel that begins at `row`.
-MatmulPanel matmul_panel_at(const KernelOperand *weight, int64_t row);
 // 16 gates and 16 ups in turn become 16 outputs each, in place.
 void matmul_apply_gates(const RowsBody *rows, Epilogue epilogue, float *row, int64_t outputs);
 // Tokens of k columns in a block: as many as keep their activations in L2, of floats in L3. A

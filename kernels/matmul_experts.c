@@ -182,11 +182,8 @@ static void run_unit(const Job *job, int64_t index)
     if (unit >= end)
         return;
     int64_t past = least(unit + job->unit_rows, job->weight->rows);
-    for (int64_t row = unit; row < past; row += matmul_panel_rows(job->weight->layout)) {
-        MatmulPanel panel = matmul_panel_at(job->weight, row);
-        matmul_run_panel(job->body, &panel, &job->tokens, job->panel, job->sums + (row - unit),
-                         job->unit_rows);
-    }
+    matmul_run_panels(job->body, job->weight, unit, past, &job->tokens, job->panel, job->sums,
+                      job->unit_rows);
     int64_t first = unit > begin ? unit : begin, last = least(past, end);
     finish_unit(job, first - unit, last - unit,
                 (first - begin) / (epilogue_is_gated(job->epilogue) ? 2 : 1));

@@ -71,8 +71,15 @@ static BlockDot block_dot(const MatmulTile *tile, const RowBlock *weights, int64
     return sums;
 }
 
+static void each_panel(const MatmulTile *tile, MatmulTileBody *run)
+{
+    MatmulTile one = *tile;
+    for (int64_t i = 0; i <= tile->more; i++, matmul_next_panel(&one))
+        run(&one);
+}
+
 // Any packed type: the file's block is unpacked and read as row_read.h says.
-static void block(const MatmulTile *tile)
+static void block_panel(const MatmulTile *tile)
 {
     bool wide = dtype_table[tile->dtype].block_elements == Q8K_ELEMENTS;
     uint8_t bytes[256];
@@ -96,6 +103,11 @@ static void block(const MatmulTile *tile)
     }
 }
 
+static void block(const MatmulTile *tile)
+{
+    each_panel(tile, block_panel);
+}
+
 // As the instruction does, which rounds to nearest even and heeds no control register: denormals
 // are zero, of the inputs and of every sum, so that a CPU that follows it gives equal bits.
 static float normal(float value)
@@ -109,7 +121,7 @@ static float add_product(uint32_t x_bits, uint32_t weight_bits, float sum)
     return normal(fmaf(x, weight, sum));
 }
 
-static void pairs(const MatmulTile *tile)
+static void pairs_panel(const MatmulTile *tile)
 {
     const uint32_t *weights = tile->panel, *x = tile->tokens;
     const int64_t rows = layout_table[LAYOUT_n32k2].panel_rows;
@@ -123,6 +135,11 @@ static void pairs(const MatmulTile *tile)
             }
             *out = sum;
         }
+}
+
+static void pairs(const MatmulTile *tile)
+{
+    each_panel(tile, pairs_panel);
 }
 
 static const MatmulBody body = {

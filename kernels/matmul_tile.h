@@ -23,7 +23,9 @@
     void name(const MatmulTile *tile)                                                              \
     {                                                                                              \
         if (tile->spacing == 1) {                                                                  \
-            template(tile, 0, 1, 1, __VA_ARGS__);                                                  \
+            MatmulTile one = *tile;                                                                \
+            for (int64_t i = 0; i <= tile->more; i++, matmul_next_panel(&one))                     \
+                template(&one, 0, 1, 1, __VA_ARGS__);                                              \
             return;                                                                                \
         }                                                                                          \
         for (int first = 0; first < tile->columns; first += COLUMNS_MOST) {                        \
