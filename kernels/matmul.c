@@ -20,6 +20,8 @@
 // So few float activations fit L2 that expanding every panel again for each block costs more than
 // reading them from L3: half a line for every eight chains.
 enum { BLOCK_TOKENS = 256, BLOCK_BYTES = 640 * 1024, FLOAT_BLOCK_BYTES = 6 * 1024 * 1024 };
+// Rows of one token that are gated and rounded together.
+enum { ONE_TOKEN_ROWS = 1024 };
 
 typedef struct Job {
     const MatmulBody *body;
@@ -125,6 +127,8 @@ static int64_t unit_scratch(const KernelCall *call)
         Cut cut = cut_weight(call, &call->operands[i]);
         rows = cut.unit_rows > rows ? cut.unit_rows : rows;
     }
+    if (tokens == 1 && rows < ONE_TOKEN_ROWS)
+        rows = ONE_TOKEN_ROWS;
     return tokens * rows * (int64_t)sizeof(float);
 }
 
@@ -325,8 +329,8 @@ void matmul_apply_gates(const RowsBody *rows, Epilogue epilogue, float *row, int
     }
 }
 
-// What stands between a unit's sums in scratch and the result.
-static void finish_unit(const Job *job, int64_t unit_rows, int64_t rows, int64_t column)
+// What stands between sums in scratch and the result.
+static void finish_rows(const Job *job, int64_t unit_rows, int64_t rows, int64_t column)
 {
     const RowsBody *body = job->body->rows;
     int64_t outputs = epilogue_is_gated(job->epilogue) ? rows / 2 : rows;
@@ -348,8 +352,20 @@ static bool is_direct(const Job *job)
     return !epilogue_is_gated(job->epilogue) && job->post == DTYPE_f32;
 }
 
-// Rows begin … end-1 of a weight: whole units if they go to the result directly, else one.
-// `column`: where in the result the weight's outputs begin.
+// How many of the units first … last-1 run together: of whole units that go to the result directly
+// all, of one token as many as scratch holds.
+static int64_t units_together(const Job *job, const KernelOperand *weight, const Cut *cut,
+                              int64_t first, int64_t last)
+{
+    int64_t whole = least(last, weight->rows / cut->unit_rows);
+    if (first < whole && is_direct(job))
+        return whole - first;
+    int64_t most = job->x->rows == 1 ? ONE_TOKEN_ROWS / cut->unit_rows : 1;
+    return least(last - first, most > 1 ? most : 1);
+}
+
+// Rows begin … end-1 of a weight, which run together. `column`: where in the result the weight's
+// outputs begin.
 static void run_rows(const Job *job, const KernelOperand *weight, const Cut *cut, int64_t begin,
                      int64_t end, int64_t column)
 {
@@ -359,7 +375,7 @@ static void run_rows(const Job *job, const KernelOperand *weight, const Cut *cut
     float *out = direct ? (float *)job->result->data + job->token * stride + column : job->unit;
     matmul_run_panels(job->body, weight, begin, end, &job->tokens, job->panel, out, stride);
     if (!direct)
-        finish_unit(job, cut->unit_rows, end - begin, column);
+        finish_rows(job, cut->unit_rows, end - begin, column);
 }
 
 // Units first … last-1 of all weights, for the current block of tokens.
@@ -369,12 +385,11 @@ static void run_units(const Job *job, const KernelCall *call, int64_t first, int
     for (int32_t i = 1; i < call->operand_count; i++) {
         const KernelOperand *weight = &call->operands[i];
         Cut cut = cut_weight(call, weight);
-        int64_t begin = first > before ? first - before : 0, end = least(last - before, cut.units);
-        for (int64_t unit = begin, next; unit < end; unit = next) {
-            int64_t whole = least(end, weight->rows / cut.unit_rows);
-            next = is_direct(job) && unit < whole ? whole : unit + 1;
+        int64_t unit = first > before ? first - before : 0, end = least(last - before, cut.units);
+        for (int64_t count; unit < end; unit += count) {
+            count = units_together(job, weight, &cut, unit, end);
             run_rows(job, weight, &cut, unit * cut.unit_rows,
-                     least(next * cut.unit_rows, weight->rows), column);
+                     least((unit + count) * cut.unit_rows, weight->rows), column);
         }
         before += cut.units;
         column += epilogue_is_gated(job->epilogue) ? weight->rows / 2 : weight->rows;
