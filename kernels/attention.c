@@ -1,7 +1,8 @@
 // The loops of attention: tokens of one sequence that stand side by side are a run; a run's rows
 // (token, head) are cut into tiles of 8, token by token, so that with 8 heads to a kv head all rows
-// of a tile see the same keys. Blocks go outside, tiles inside: a block of keys and values (64 KiB
-// for f16 heads of 64) stays in the second-level cache while all rows of the run pass over it.
+// of a tile see the same keys. Parts go outside, their blocks inside, tiles innermost: a block of
+// keys and values (64 KiB for f16 heads of 64) stays in the second-level cache while all rows of
+// the run pass over it.
 #include "kernels/attention.h"
 
 #include <assert.h>
@@ -17,7 +18,7 @@ typedef struct Attention {
     float *queries;                    // [row tile][head_size][ATTENTION_ROWS]
     int16_t *quants;                   // in their place [row][width], with
     float *quant_scales;               // one for each row
-    float *output, *maximum, *sum;     // by row
+    AttentionSums part, whole;         // by row
     float *scores, *partial;
 } Attention;
 
@@ -40,7 +41,7 @@ int64_t attention_scratch(const KernelCall *call)
 {
     int64_t d = head_size_of(call), width = state_columns(DTYPE_q8_0, 1, d);
     int64_t rows = call->attributes->attention.heads / kv_heads_of(call) * GROUP_TOKENS;
-    int64_t floats = rows * (width + d + 3) + ATTENTION_ROWS * (ATTENTION_BLOCK + width);
+    int64_t floats = rows * (width + 2 * (d + 2) + 1) + ATTENTION_ROWS * (ATTENTION_BLOCK + width);
     return floats * (int64_t)sizeof(float);
 }
 
@@ -51,7 +52,8 @@ static Attention attention_begin(const AttentionBody *body, const KernelCall *ca
     int64_t group = call->attributes->attention.heads / kv_heads_of(call);
     int64_t rows = group * GROUP_TOKENS, width = state_columns(DTYPE_q8_0, 1, d);
     float *partial = scratch + ATTENTION_ROWS * ATTENTION_BLOCK;
-    float *queries = partial + ATTENTION_ROWS * width, *output = queries + rows * width;
+    float *queries = partial + ATTENTION_ROWS * width, *part = queries + rows * width;
+    float *whole = part + rows * (d + 2);
     return (Attention){
         .body = body,
         .call = call,
@@ -68,10 +70,9 @@ static Attention attention_begin(const AttentionBody *body, const KernelCall *ca
         .partial = partial,
         .queries = queries,
         .quants = (int16_t *)queries,
-        .output = output,
-        .maximum = output + rows * d,
-        .sum = output + rows * d + rows,
-        .quant_scales = output + rows * d + 2 * rows,
+        .part = {part, part + rows * d, part + rows * d + rows},
+        .whole = {whole, whole + rows * d, whole + rows * d + rows},
+        .quant_scales = whole + rows * (d + 2),
     };
 }
 
@@ -129,7 +130,6 @@ static void load_queries(const Attention *attention, int64_t first, int64_t rows
         const float *from = operand_row(attention->query, first + row / group) +
                             (attention->kv_head * group + row % group) * d;
         (quantised ? quantise_query : load_query)(attention, from, scale, row);
-        attention->sum[row] = 0;
     }
 }
 
@@ -189,9 +189,9 @@ static bool tile_prepare(const Attention *attention, int64_t first, int64_t firs
     tile->queries = attention->queries + first_row * d;
     tile->quants = attention->quants + first_row * attention->width;
     tile->quant_scales = attention->quant_scales + first_row;
-    tile->maximum = attention->maximum + first_row;
-    tile->sum = attention->sum + first_row;
-    tile->output = attention->output + first_row * d;
+    tile->maximum = attention->part.maximum + first_row;
+    tile->sum = attention->part.sum + first_row;
+    tile->output = attention->part.output + first_row * d;
     return seen;
 }
 
@@ -200,11 +200,11 @@ static void write_token(const Attention *attention, int64_t token, int64_t first
     const KernelOperand *result = attention->call->results;
     int64_t d = attention->head_size, group = attention->group;
     int64_t column = attention->kv_head * group * d;
-    float *output = attention->output + first_row * d;
+    float *output = attention->whole.output + first_row * d;
     float *out = result->dtype == DTYPE_f32 ? operand_row(result, token) + column : output;
     for (int64_t head = 0; head < group; head++)
-        attention->body->finish(output + head * d, attention->sum[first_row + head], out + head * d,
-                                d);
+        attention->body->finish(output + head * d, attention->whole.sum[first_row + head],
+                                out + head * d, d);
     if (result->dtype != DTYPE_f32)
         activation_write(attention->body->rows, result, token, column, output, group * d);
 }
@@ -219,17 +219,31 @@ static const char *block_begins(const Attention *attention, int64_t first, int32
     return group_at(attention, attention->keys, sequence, begin);
 }
 
-// Tokens first … last-1, all of one sequence.
-static void attend_run(const Attention *attention, int64_t first, int64_t last)
+// Where the first block of the part begins that reaches into what is seen.
+static int32_t part_begins(Range seen, int32_t part)
 {
-    int64_t rows = (last - first) * attention->group;
-    load_queries(attention, first, rows);
+    int32_t block = seen.begin / ATTENTION_BLOCK;
+    block += (part - block % ATTENTION_PARTS + ATTENTION_PARTS) % ATTENTION_PARTS;
+    return block * ATTENTION_BLOCK;
+}
+
+// What tokens first … last-1, all of one sequence, see together.
+static Range run_range(const Attention *attention, int64_t first, int64_t last)
+{
     Range all = visible_range(attention, first);
     for (int64_t token = first + 1; token < last; token++) {
         Range range = visible_range(attention, token);
         all.begin = range.begin < all.begin ? range.begin : all.begin;
         all.end = range.end > all.end ? range.end : all.end;
     }
+    return all;
+}
+
+// The blocks of one part, for a run whose queries are loaded.
+static void attend_part(const Attention *attention, int64_t first, int64_t rows, Range seen,
+                        int32_t part)
+{
+    const int32_t step = ATTENTION_PARTS * ATTENTION_BLOCK;
     AttentionTile tile = {
         .head_size = attention->head_size,
         .width = attention->width,
@@ -239,14 +253,38 @@ static void attend_run(const Attention *attention, int64_t first, int64_t last)
         .scores = attention->scores,
         .partial = attention->partial,
     };
-    int32_t begin = all.begin / ATTENTION_BLOCK * ATTENTION_BLOCK;
-    for (; begin < all.end; begin += ATTENTION_BLOCK) {
-        const char *after = block_begins(attention, first, begin + ATTENTION_BLOCK, all.end);
+    for (int64_t row = 0; row < rows; row++)
+        attention->part.sum[row] = 0;
+    for (int32_t begin = part_begins(seen, part); begin < seen.end; begin += step) {
+        int32_t next = seen.end - begin > step ? begin + step : part_begins(seen, part + 1);
+        const char *after = block_begins(attention, first, next, seen.end);
         for (int64_t row = 0; row < rows; row += ATTENTION_ROWS)
             if (tile_prepare(attention, first, row, rows, begin, &tile)) {
                 chain_groups(&tile, row + ATTENTION_ROWS < rows ? NULL : after);
                 attention->body->block(&tile);
             }
+    }
+}
+
+static AttentionSums row_of(AttentionSums sums, int64_t row, int64_t head_size)
+{
+    return (AttentionSums){sums.output + row * head_size, sums.maximum + row, sums.sum + row};
+}
+
+// Tokens first … last-1, all of one sequence.
+static void attend_run(const Attention *attention, int64_t first, int64_t last)
+{
+    int64_t rows = (last - first) * attention->group, d = attention->head_size;
+    Range seen = run_range(attention, first, last);
+    load_queries(attention, first, rows);
+    for (int64_t row = 0; row < rows; row++)
+        attention->whole.sum[row] = 0;
+    for (int32_t part = 0; part < ATTENTION_PARTS; part++) {
+        attend_part(attention, first, rows, seen, part);
+        for (int64_t row = 0; row < rows; row++)
+            if (attention->part.sum[row] != 0)
+                attention->body->merge(row_of(attention->whole, row, d),
+                                       row_of(attention->part, row, d), d);
     }
     for (int64_t token = first; token < last; token++)
         write_token(attention, token, (token - first) * attention->group);
@@ -270,11 +308,99 @@ static void attention_run(const AttentionBody *body, const KernelCall *call, voi
     }
 }
 
+// Floats of one head and part in call->shared: output, maximum, sum.
+static int64_t part_floats(int64_t head_size)
+{
+    return (head_size + 2 + 15) / 16 * 16;
+}
+
+static AttentionSums shared_part(const Attention *attention, int64_t row, int32_t part)
+{
+    int64_t d = attention->head_size, head = attention->kv_head * attention->group + row;
+    float *output = attention->call->shared;
+    output += (head * ATTENTION_PARTS + part) * part_floats(d);
+    return (AttentionSums){output, output + d, output + d + 1};
+}
+
+// A context of a few blocks is not worth a barrier.
+static bool has_parts(const KernelCall *call)
+{
+    int64_t context = (int64_t)call->pages.page_tokens * call->pages.pages_per_sequence;
+    return context > ATTENTION_PARTS / 2 * ATTENTION_BLOCK;
+}
+
+// A tile is one part of one kv head.
+static int64_t parts_tiles(const KernelCall *call)
+{
+    bool one = call->operands[0].rows == 1;
+    return one && has_parts(call) ? kv_heads_of(call) * ATTENTION_PARTS : 0;
+}
+
+static int64_t parts_bytes(const KernelCall *call)
+{
+    int64_t floats = part_floats(head_size_of(call)) * ATTENTION_PARTS;
+    int64_t bytes = call->attributes->attention.heads * floats * (int64_t)sizeof(float);
+    return has_parts(call) ? bytes : 0;
+}
+
+static void parts_run(const AttentionBody *body, const KernelCall *call, void *scratch,
+                      int64_t first, int64_t last)
+{
+    // Whatever the depth, neighbours in this order are far apart: shares of threads are alike.
+    static const int32_t order[ATTENTION_PARTS] = {0, 4, 2, 6, 1, 5, 3, 7};
+    Attention attention = attention_begin(body, call, scratch);
+    Range seen = run_range(&attention, 0, 1);
+    int64_t d = attention.head_size;
+    for (int64_t index = first; index < last; index++) {
+        int32_t part = order[index % ATTENTION_PARTS];
+        attention.kv_head = index / ATTENTION_PARTS;
+        if (index == first || index % ATTENTION_PARTS == 0)
+            load_queries(&attention, 0, attention.group);
+        attend_part(&attention, 0, attention.group, seen, part);
+        for (int64_t row = 0; row < attention.group; row++) {
+            AttentionSums to = shared_part(&attention, row, part);
+            *to.sum = 0;
+            if (attention.part.sum[row] != 0)
+                body->merge(to, row_of(attention.part, row, d), d);
+        }
+    }
+}
+
+static void parts_merge(const AttentionBody *body, const KernelCall *call, void *scratch,
+                        int64_t first, int64_t last)
+{
+    Attention attention = attention_begin(body, call, scratch);
+    int64_t d = attention.head_size;
+    for (attention.kv_head = first; attention.kv_head < last; attention.kv_head++) {
+        for (int64_t row = 0; row < attention.group; row++) {
+            attention.whole.sum[row] = 0;
+            for (int32_t part = 0; part < ATTENTION_PARTS; part++) {
+                AttentionSums from = shared_part(&attention, row, part);
+                if (*from.sum != 0)
+                    body->merge(row_of(attention.whole, row, d), from, d);
+            }
+        }
+        write_token(&attention, 0, 0);
+    }
+}
+
 #define ATTENTION_KERNEL(target)                                                                   \
     void attention_##target(const KernelCall *call, void *scratch, int64_t first, int64_t last)    \
     {                                                                                              \
         attention_run(&attention_body_##target, call, scratch, first, last);                       \
-    }
+    }                                                                                              \
+    static void parts_run_##target(const KernelCall *call, void *scratch, int64_t first,           \
+                                   int64_t last)                                                   \
+    {                                                                                              \
+        parts_run(&attention_body_##target, call, scratch, first, last);                           \
+    }                                                                                              \
+    static void parts_merge_##target(const KernelCall *call, void *scratch, int64_t first,         \
+                                     int64_t last)                                                 \
+    {                                                                                              \
+        parts_merge(&attention_body_##target, call, scratch, first, last);                         \
+    }                                                                                              \
+    const KernelParts attention_parts_##target = {parts_tiles, parts_run_##target,                 \
+                                                  parts_merge_##target, parts_bytes};
 
 ATTENTION_KERNEL(ref)
 #if defined(__x86_64__)

@@ -11,6 +11,9 @@
 // Bits do not depend on how rows are gathered into tiles: each row's partial begins afresh in each
 // block, and a key that a row does not see takes no part in its arithmetic (its page may hold NaN,
 // or not exist).
+//
+// One token over a long context with few kv heads is cut into parts too (KernelParts): any thread
+// may make any part, since parts are merged in their order whoever made them.
 #ifndef KERNELS_ATTENTION_H
 #define KERNELS_ATTENTION_H
 
@@ -18,6 +21,8 @@
 #include "kernels/rows.h"
 
 enum { ATTENTION_BLOCK = 256, ATTENTION_ROWS = 8 };
+// Block b is of part b mod 8.
+enum { ATTENTION_PARTS = 8 };
 enum { ATTENTION_GROUPS = ATTENTION_BLOCK / KEY_GROUP };
 
 typedef struct AttentionTile {
@@ -44,9 +49,23 @@ typedef struct AttentionTile {
     float *scores, *partial;
 } AttentionTile;
 
+// What came of some positions for one row; sum 0: there were none yet.
+typedef struct AttentionSums {
+    float *output, *maximum, *sum; // output: [head_size]
+} AttentionSums;
+
+// Of one row of a tile.
+static inline AttentionSums attention_row(const AttentionTile *tile, int32_t row)
+{
+    return (AttentionSums){tile->output + row * tile->head_size, &tile->maximum[row],
+                           &tile->sum[row]};
+}
+
 typedef struct AttentionBody {
     // The partial of each row over the block, merged into the running result.
     void (*block)(const AttentionTile *tile);
+    // Adds what came of later positions, which must be some.
+    void (*merge)(AttentionSums into, AttentionSums later, int64_t head_size);
     // out = output / sum, in place or not.
     void (*finish)(const float *output, float sum, float *out, int64_t count);
     // x, whole blocks of 32, as integers of -32767 … 32767 times the scale that it returns.
@@ -57,6 +76,7 @@ typedef struct AttentionBody {
 extern const AttentionBody attention_body_ref, attention_body_avx2, attention_body_avx512;
 
 KernelRun attention_ref, attention_avx2, attention_avx512;
+extern const KernelParts attention_parts_ref, attention_parts_avx2, attention_parts_avx512;
 KernelTiles attention_tiles;
 KernelScratch attention_scratch;
 

@@ -96,6 +96,20 @@ static void weigh_row(const AttentionTile *tile, int32_t row)
             tile->partial[i] = output_of(tile, row, i);
 }
 
+static void merge(AttentionSums into, AttentionSums later, int64_t head_size)
+{
+    bool is_first = *into.sum == 0;
+    float most = is_first || *later.maximum > *into.maximum ? *later.maximum : *into.maximum;
+    float before = is_first ? 0 : exp_f32(*into.maximum - most);
+    float now = exp_f32(*later.maximum - most);
+    for (int64_t i = 0; i < head_size; i++) {
+        float part = later.output[i];
+        into.output[i] = is_first ? part : fmaf(part, now, into.output[i] * before);
+    }
+    *into.sum = is_first ? *later.sum : fmaf(*later.sum, now, *into.sum * before);
+    *into.maximum = most;
+}
+
 static void block_row(const AttentionTile *tile, int32_t row)
 {
     float maximum = -INFINITY, lanes[16] = {0}, *scores = tile->scores;
@@ -110,17 +124,9 @@ static void block_row(const AttentionTile *tile, int32_t row)
         lanes[key % 16] += scores[key];
     }
     weigh_row(tile, row);
-    float sum = lanes_tree_sum(lanes), *output = tile->output + row * tile->head_size;
-    bool is_first = tile->sum[row] == 0;
-    float most = is_first || maximum > tile->maximum[row] ? maximum : tile->maximum[row];
-    float before = is_first ? 0 : exp_f32(tile->maximum[row] - most);
-    float now = exp_f32(maximum - most);
-    for (int64_t i = 0; i < tile->head_size; i++) {
-        float part = tile->partial[i];
-        output[i] = is_first ? part : fmaf(part, now, output[i] * before);
-    }
-    tile->sum[row] = is_first ? sum : fmaf(sum, now, tile->sum[row] * before);
-    tile->maximum[row] = most;
+    float sum = lanes_tree_sum(lanes);
+    merge(attention_row(tile, row), (AttentionSums){tile->partial, &maximum, &sum},
+          tile->head_size);
 }
 
 static void block(const AttentionTile *tile)
@@ -136,4 +142,4 @@ static void finish(const float *output, float sum, float *out, int64_t count)
         out[i] = output[i] / sum;
 }
 
-const AttentionBody attention_body_ref = {block, finish, quantise, &rows_body_ref};
+const AttentionBody attention_body_ref = {block, merge, finish, quantise, &rows_body_ref};

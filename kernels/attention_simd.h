@@ -128,25 +128,22 @@ static void prefetch_scales(const AttentionTile *tile)
             _mm_prefetch(tile->values[i] + at / STATE_BLOCK * STATE_BLOCK_BYTES, _MM_HINT_T0);
 }
 
-static void merge_row(const AttentionTile *tile, int32_t row, float maximum, float sum)
+static void merge(AttentionSums into, AttentionSums later, int64_t d)
 {
-    int64_t d = tile->head_size;
-    float *output = tile->output + row * d;
-    const float *partial = tile->partial + row * tile->width;
-    if (tile->sum[row] == 0) {
-        memcpy(output, partial, (size_t)d * sizeof *output);
-        tile->sum[row] = sum;
-        tile->maximum[row] = maximum;
+    if (*into.sum == 0) {
+        memcpy(into.output, later.output, (size_t)d * sizeof *into.output);
+        *into.sum = *later.sum;
+        *into.maximum = *later.maximum;
         return;
     }
-    float most = maximum > tile->maximum[row] ? maximum : tile->maximum[row];
-    float before = exp_f32(tile->maximum[row] - most), now = exp_f32(maximum - most);
+    float most = *later.maximum > *into.maximum ? *later.maximum : *into.maximum;
+    float before = exp_f32(*into.maximum - most), now = exp_f32(*later.maximum - most);
     for (int64_t i = 0; i < d; i += 16) {
-        Lanes scaled = lanes_mul(load_at(output, i, d), lanes_set(before));
-        store_at(output, i, d, lanes_fma(load_at(partial, i, d), lanes_set(now), scaled));
+        Lanes scaled = lanes_mul(load_at(into.output, i, d), lanes_set(before));
+        store_at(into.output, i, d, lanes_fma(load_at(later.output, i, d), lanes_set(now), scaled));
     }
-    tile->sum[row] = fmaf(sum, now, tile->sum[row] * before);
-    tile->maximum[row] = most;
+    *into.sum = fmaf(*later.sum, now, *into.sum * before);
+    *into.maximum = most;
 }
 
 static void block(const AttentionTile *tile)
@@ -167,7 +164,9 @@ static void block(const AttentionTile *tile)
     (quants ? weigh_quant_values : weigh_values)(tile);
     for (int32_t row = 0; row < tile->rows; row++)
         if (tile->begin[row] < tile->end[row])
-            merge_row(tile, row, maximum[row], sum[row]);
+            merge(attention_row(tile, row),
+                  (AttentionSums){tile->partial + row * tile->width, &maximum[row], &sum[row]},
+                  tile->head_size);
 }
 
 static void finish(const float *output, float sum, float *out, int64_t count)
@@ -176,4 +175,4 @@ static void finish(const float *output, float sum, float *out, int64_t count)
         store_at(out, i, count, lanes_div(load_at(output, i, count), lanes_set(sum)));
 }
 
-const AttentionBody TARGET(attention_body) = {block, finish, quantise, &TARGET(rows_body)};
+const AttentionBody TARGET(attention_body) = {block, merge, finish, quantise, &TARGET(rows_body)};

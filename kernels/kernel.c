@@ -23,8 +23,9 @@ const char *const target_names[TARGET_COUNT] = {"ref", "avx2", "avx512", "avx512
 #define E(name) (1u << EPILOGUE_##name)
 
 const KernelRow kernel_table[] = {
-#define KERNEL(op, variant, target, order, split, inputs, stored, layouts, posts, epilogues,       \
-               tolerance, abi, run, tiles, scratch)                                                \
+#define KERNEL(...) KERNEL_PARTS(NULL, __VA_ARGS__)
+#define KERNEL_PARTS(parts, op, variant, target, order, split, inputs, stored, layouts, posts,     \
+                     epilogues, tolerance, abi, run, tiles, scratch)                               \
     {#op "." #variant "." #target,                                                                 \
      OP_##op,                                                                                      \
      TARGET_##target,                                                                              \
@@ -39,9 +40,11 @@ const KernelRow kernel_table[] = {
      abi,                                                                                          \
      run,                                                                                          \
      tiles,                                                                                        \
-     scratch},
+     scratch,                                                                                      \
+     parts},
 #include "kernels/kernels.def"
 #undef KERNEL
+#undef KERNEL_PARTS
 };
 
 const int32_t kernel_count = (int32_t)(sizeof kernel_table / sizeof *kernel_table);

@@ -75,6 +75,7 @@ typedef struct KernelCall {
     int32_t result_count, operand_count;
     const Attributes *attributes;
     KernelPages pages;
+    void *shared; // of all threads, 64-byte aligned: for KernelParts
 } KernelCall;
 
 // Runs tiles first … last-1. `scratch` is 64-byte aligned.
@@ -83,6 +84,15 @@ typedef void KernelRun(const KernelCall *call, void *scratch, int64_t first, int
 typedef int64_t KernelTiles(const KernelCall *call);
 // Bytes of scratch a thread needs for these shapes; grows with every dimension.
 typedef int64_t KernelScratch(const KernelCall *call);
+
+// A finer cut for calls whose tiles are too few for the threads: `run` leaves partial results in
+// call->shared and, once all threads are done, `merge` makes the results of them, over the row's
+// own tiles. The bits are those of the row's `run`.
+typedef struct KernelParts {
+    KernelTiles *tiles; // of `run`; 0: such a call is not cut further
+    KernelRun *run, *merge;
+    KernelScratch *bytes; // of call->shared
+} KernelParts;
 
 typedef struct KernelRow {
     const char *name; // as printed after `!` and kept in plans: op.variant.target
@@ -100,7 +110,8 @@ typedef struct KernelRow {
     uint32_t abi; // changes when the meaning of the row's bytes changes: old plans are refused
     KernelRun *run;
     KernelTiles *tiles;
-    KernelScratch *scratch; // NULL: none
+    KernelScratch *scratch;   // NULL: none
+    const KernelParts *parts; // NULL: none
 } KernelRow;
 
 extern const KernelRow kernel_table[];

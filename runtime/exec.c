@@ -215,6 +215,8 @@ static void bind_worker(const Exec *exec, Worker *worker)
         const PlanStep *step = &plan->steps[i];
         memory_bind_call(plan, step, exec->memory.pages_per_sequence,
                          &worker->operands[step->first_operand], &worker->calls[i]);
+        worker->calls[i].shared =
+            exec->scratch.bytes + exec->memory.thread_scratch * exec->memory.options.threads;
     }
     for (uint32_t i = 0; i < plan->phase_count; i++)
         worker->runs[i] = (ExecRun){.phase = &plan->phases[i],
@@ -369,6 +371,29 @@ static bool has_tail(const Exec *exec, const KernelRow *row, const KernelCall *c
            work_of_call(row, call, (WorkDepth){0}).operations >= TAIL_OPERATIONS;
 }
 
+// Whether a quarter of the threads' time or more would be idle for want of tiles.
+static bool leaves_idle(int64_t tiles, int32_t threads)
+{
+    return (tiles + threads - 1) / threads * threads * 3 >= tiles * 4;
+}
+
+// Gives the step parts in place of tiles, if that pays and the kernel can.
+static void bind_parts(const Exec *exec, int32_t thread, ExecStep *step)
+{
+    const KernelParts *parts = step->row->parts;
+    int32_t threads = exec->memory.options.threads;
+    if (!parts || !leaves_idle(step->tiles, threads))
+        return;
+    int64_t tiles = parts->tiles(step->call);
+    if (tiles == 0)
+        return;
+    step->parts = parts;
+    step->merge_first = step->first;
+    step->merge_last = step->last;
+    step->first = share(tiles, thread, threads);
+    step->last = share(tiles, thread + 1, threads);
+}
+
 // The step of a thread, with all of its tiles if the thread keeps the results to itself.
 static ExecStep bind_step(const Exec *exec, uint32_t index, int32_t thread, int64_t tiles)
 {
@@ -379,7 +404,7 @@ static ExecStep bind_step(const Exec *exec, uint32_t index, int32_t thread, int6
     bool own = step->result_count && exec->plan->operands[step->first_operand].region == REGION_OWN;
     int64_t tail = !own && has_tail(exec, row, call) ? tiles - tiles / TAIL_PART : tiles;
     int64_t chunk = (tiles - tail) / (TAIL_CHUNKS * threads);
-    return (ExecStep){.row = row,
+    ExecStep bound = {.row = row,
                       .call = call,
                       .first = own ? 0 : share(tail, thread, threads),
                       .last = own ? tiles : share(tail, thread + 1, threads),
@@ -387,6 +412,9 @@ static ExecStep bind_step(const Exec *exec, uint32_t index, int32_t thread, int6
                       .tiles = tiles,
                       .chunk = chunk > 1 ? chunk : 1,
                       .step = index};
+    if (!own)
+        bind_parts(exec, thread, &bound);
+    return bound;
 }
 
 static void bind_run(const Exec *exec, int32_t thread)
@@ -405,7 +433,7 @@ static void bind_run(const Exec *exec, int32_t thread)
             continue;
         ExecStep *step = &steps[run->step_count];
         *step = bind_step(exec, i, thread, tiles);
-        step->barrier = barrier && run->step_count > 0;
+        step->barrier = (barrier || step->parts) && run->step_count > 0;
         run->step_count++;
         barrier = false;
     }
@@ -437,6 +465,17 @@ static void run_tail(const Exec *exec, const Worker *worker, const ExecStep *ste
     *claimed += chunks + (uint32_t)exec->memory.options.threads;
 }
 
+// The thread's parts of a step, then its share of what is made of all parts.
+static void run_parts(const Exec *exec, int32_t thread, const ExecStep *step)
+{
+    void *scratch = exec->workers[thread].scratch;
+    if (step->first < step->last)
+        step->parts->run(step->call, scratch, step->first, step->last);
+    pool_barrier(exec->pool, thread);
+    if (step->merge_first < step->merge_last)
+        step->parts->merge(step->call, scratch, step->merge_first, step->merge_last);
+}
+
 static void run_steps(void *context, int32_t thread, int32_t threads)
 {
     const Exec *exec = context;
@@ -453,7 +492,9 @@ static void run_steps(void *context, int32_t thread, int32_t threads)
             pool_barrier(exec->pool, thread);
         if (worker->spans)
             worker->spans[i].began = step->barrier ? now_ns() : worker->spans[i].came;
-        if (step->first < step->last)
+        if (step->parts)
+            run_parts(exec, thread, step);
+        else if (step->first < step->last)
             step->row->run(step->call, worker->scratch, step->first, step->last);
         if (step->tail < step->tiles)
             run_tail(exec, worker, step);

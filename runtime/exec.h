@@ -31,8 +31,10 @@ typedef struct ExecStep {
     int64_t first, last; // tiles of the thread
     int64_t tail, tiles; // tiles tail … tiles-1 go, in chunks, to whoever comes first
     int64_t chunk;
-    bool barrier;  // before it
-    uint32_t step; // of the plan
+    const KernelParts *parts;        // not NULL: first … last-1 are tiles of parts; a barrier,
+    int64_t merge_first, merge_last; // then these tiles of the row are merged
+    bool barrier;                    // before it
+    uint32_t step;                   // of the plan
 } ExecStep;
 
 // The last run as thread 0 went through it: the steps that had tiles. Times are in ns.

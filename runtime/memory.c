@@ -23,6 +23,11 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 // A region of zero bytes is given an address too.
 int64_t memory_mapped_bytes(int64_t bytes)
 {
@@ -126,10 +131,11 @@ void memory_bind_shape(const Plan *plan, const PlanOperand *operand,
     }
 }
 
-static int64_t step_scratch(const Plan *plan, const RunMemory *memory, const PlanStep *step,
-                            const int64_t symbols[SYMBOL_COUNT])
+// What a step needs at its largest shapes in this binding, if it is more than what is planned.
+static void size_step_scratch(const Plan *plan, const PlanStep *step,
+                              const int64_t symbols[SYMBOL_COUNT], RunMemory *memory)
 {
-    KernelScratch *scratch = kernel_from_name(plan_string(plan, step->kernel))->scratch;
+    const KernelRow *row = kernel_from_name(plan_string(plan, step->kernel));
     KernelOperand operands[RESULTS_MAX + OPERANDS_MAX] = {0};
     KernelCall call;
     int32_t count = step->result_count + step->operand_count;
@@ -141,25 +147,23 @@ static int64_t step_scratch(const Plan *plan, const RunMemory *memory, const Pla
         operands[i].layout = (Layout)operand->layout;
         memory_bind_shape(plan, operand, symbols, &operands[i]);
     }
-    int64_t bytes = scratch ? scratch(&call) : 0;
-    return bytes > step->scratch_bytes ? bytes : step->scratch_bytes;
+    int64_t own = row->scratch ? row->scratch(&call) : 0;
+    int64_t shared = row->parts && memory->options.threads > 1 ? row->parts->bytes(&call) : 0;
+    memory->thread_scratch = most(memory->thread_scratch, most(own, step->scratch_bytes));
+    memory->shared_scratch = most(memory->shared_scratch, shared);
 }
 
-// A thread's scratch is what any step needs at its largest shapes in this binding.
-static int64_t scratch_of_thread(const Plan *plan, const RunMemory *memory)
+static void size_scratch(const Plan *plan, RunMemory *memory)
 {
-    int64_t most = 0;
     for (uint32_t i = 0; i < plan->phase_count; i++) {
         const PlanPhase *phase = &plan->phases[i];
         int64_t symbols[SYMBOL_COUNT];
         largest_symbols(memory, phase, symbols);
-        for (uint32_t j = 0; j < phase->step_count; j++) {
-            const PlanStep *step = &plan->steps[phase->first_step + j];
-            int64_t bytes = step_scratch(plan, memory, step, symbols);
-            most = bytes > most ? bytes : most;
-        }
+        for (uint32_t j = 0; j < phase->step_count; j++)
+            size_step_scratch(plan, &plan->steps[phase->first_step + j], symbols, memory);
     }
-    return round_up(most, THREAD_ALIGNMENT);
+    memory->thread_scratch = round_up(memory->thread_scratch, THREAD_ALIGNMENT);
+    memory->scratch = memory->thread_scratch * memory->options.threads + memory->shared_scratch;
 }
 
 static bool has_own_values(const Plan *plan, const PlanPhase *phase)
@@ -228,8 +232,7 @@ bool memory_of_run(const Plan *plan, const ExecOptions *options, RunMemory *memo
         return false;
     size_arenas(plan, memory);
     memory->io = all_io_bytes(plan, memory);
-    memory->thread_scratch = scratch_of_thread(plan, memory);
-    memory->scratch = memory->thread_scratch * memory->options.threads;
+    size_scratch(plan, memory);
     sum_up(plan, memory);
     return true;
 }
@@ -254,7 +257,8 @@ void memory_print(const RunMemory *memory, Text *out)
     snprintf(note, sizeof note, "%lld a thread but the first: what each makes for itself",
              (long long)memory->thread_own);
     print_line(out, "own", memory->own, note);
-    snprintf(note, sizeof note, "%lld a thread", (long long)memory->thread_scratch);
+    snprintf(note, sizeof note, "%lld a thread, %lld shared", (long long)memory->thread_scratch,
+             (long long)memory->shared_scratch);
     print_line(out, "scratch", memory->scratch, note);
     print_line(out, "io", memory->io, "inputs and outputs");
     print_line(out, "plan", memory->plan,
@@ -282,6 +286,7 @@ void memory_print_json(const RunMemory *memory, Text *out)
                    {"own_per_thread", memory->thread_own},
                    {"own", memory->own},
                    {"scratch_per_thread", memory->thread_scratch},
+                   {"scratch_shared", memory->shared_scratch},
                    {"scratch", memory->scratch},
                    {"io", memory->io},
                    {"plan", memory->plan},

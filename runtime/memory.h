@@ -16,7 +16,8 @@ typedef struct RunMemory {
     int64_t thread_own;     // copy of the arena that each thread but the first has
     int64_t own;            // all of them
     int64_t thread_scratch; // of one thread
-    int64_t scratch;        // of all
+    int64_t shared_scratch; // of all threads together
+    int64_t scratch;        // all of it
     int64_t plan; // the plan's other sections, mapped; 0 for a plan that was never written
     int64_t rounding;
     int64_t total;   // all of the above: resident once all weights were read and kv is full

@@ -94,7 +94,7 @@ static void run_attention(const KernelRow *row, const char *name, const Scene *s
     Attributes attributes = op_default_attributes(OP_attention);
     attributes.attention.heads = (int32_t)heads;
     attributes.attention.scale = 1 / sqrtf(HEAD_SIZE);
-    KernelCall call = {&result, operands, 1, 6, &attributes, store->pages};
+    KernelCall call = {&result, operands, 1, 6, &attributes, store->pages, NULL};
     bench_run(name, row, &call, tokens == 1 ? store->keys.data : NULL, store_bytes(store));
     operand_free(&operands[0]);
     operand_free(&result);
@@ -115,7 +115,8 @@ static void run_rope(const KernelRow *row, const char *name, const Scene *scene)
     Attributes attributes = {.rope_qk_store = {.heads = (int32_t)(GROUP * kv_heads),
                                                .kv_heads = (int32_t)kv_heads,
                                                .style = STYLE_neox}};
-    bench_run(name, row, &(KernelCall){&q, operands, 1, 7, &attributes, store->pages}, NULL, 0);
+    bench_run(name, row, &(KernelCall){&q, operands, 1, 7, &attributes, store->pages, NULL}, NULL,
+              0);
     operand_free(&operands[0]);
     operand_free(&operands[1]);
     operand_free(&q);

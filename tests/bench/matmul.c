@@ -59,7 +59,7 @@ static void run_weight(const KernelRow *row, const char *name, KernelOperand wei
     Attributes attributes = op_default_attributes(row->op);
     if (experts)
         attributes.matmul_experts.experts = EXPERTS;
-    KernelCall call = {&result, operands, 1, experts ? 3 : 2, &attributes, {0}};
+    KernelCall call = {&result, operands, 1, experts ? 3 : 2, &attributes, {0}, NULL};
     bench_run(name, row, &call, chunk ? NULL : weight.data,
               layout_bytes(weight.dtype, weight.layout, weight.rows, K));
     operand_free(&operands[0]);

@@ -47,7 +47,7 @@ static void run_tokens(const KernelRow *row, DType post, int64_t tokens)
         results[i] = i == written - 1 ? operand_new(post, layout, tokens, COLUMNS)
                                       : operand_new(DTYPE_f32, LAYOUT_plain, tokens, COLUMNS);
     Attributes attributes = attributes_of(row->op, post);
-    KernelCall call = {results, operands, written, count, &attributes, {0}};
+    KernelCall call = {results, operands, written, count, &attributes, {0}, NULL};
     bench_run(name, row, &call, NULL, 0);
     for (int32_t i = 0; i < count; i++)
         operand_free(&operands[i]);

@@ -45,6 +45,11 @@ done
 for kv in f32 f16 q8_0; do
     one_model "tiny --kv=$kv" "$tiny" "$(golden_ids "$goldens/tiny.300.golden")" --kv=$kv
 done
+# One kv head, so that threads share a token's attention by parts of the context; deep enough for
+# several blocks a part.
+graphquant --synth llama,layers=1,embd=64,heads=4,kv_heads=1,ff=64,vocab=1024,ctx=2600 \
+    "$work/deep.gguf" q8_0 >/dev/null || fail "--synth makes no model of one kv head"
+one_model "one kv head" "$work/deep.gguf" "$(seq -s , 20 900),$(seq -s , 20 900),$(seq -s , 20 700)"
 # Rounds activations, which no other target does.
 requantise=$(tool requantise) && "$requantise" "$tiny" "$work/bf16.gguf" bf16 ||
     fail "tests/e2e/requantise.c makes no bf16"

@@ -378,23 +378,58 @@ static int cut_ranges(int64_t tiles, int64_t (*ranges)[2], int most, Random *ran
     return count;
 }
 
-void case_run(const KernelRow *row, Case *test, Random *random)
+static KernelCall call_of(const Case *test)
+{
+    return (KernelCall){.results = test->results,
+                        .operands = test->operands,
+                        .result_count = test->result_count,
+                        .operand_count = test->operand_count,
+                        .attributes = &test->attributes,
+                        .pages = test->pages};
+}
+
+static void run_ranges(const KernelRow *row, KernelRun *run, const KernelCall *call, int64_t tiles,
+                       Random *random)
 {
     enum { RANGES = 8 };
-    KernelCall call = {test->results,       test->operands,    test->result_count,
-                       test->operand_count, &test->attributes, test->pages};
     int64_t ranges[RANGES][2];
-    int count = cut_ranges(row->tiles(&call), ranges, RANGES, random);
+    int count = cut_ranges(tiles, ranges, RANGES, random);
     for (int i = 0; i < count; i++) {
-        void *scratch = guarded_new(row->scratch ? row->scratch(&call) : 0);
-        row->run(&call, scratch, ranges[i][0], ranges[i][1]);
+        void *scratch = guarded_new(row->scratch ? row->scratch(call) : 0);
+        run(call, scratch, ranges[i][0], ranges[i][1]);
         guarded_check(scratch);
         guarded_free(scratch);
     }
+}
+
+static void check_guards(const Case *test)
+{
     for (int32_t i = 0; i < test->operand_count; i++)
         guarded_check(test->operands[i].data);
     for (int32_t i = 0; i < test->result_count; i++)
         guarded_check(test->results[i].data);
+}
+
+void case_run(const KernelRow *row, Case *test, Random *random)
+{
+    KernelCall call = call_of(test);
+    run_ranges(row, row->run, &call, row->tiles(&call), random);
+    check_guards(test);
+}
+
+bool case_run_parts(const KernelRow *row, Case *test, Random *random)
+{
+    KernelCall call = call_of(test);
+    int64_t tiles = row->parts ? row->parts->tiles(&call) : 0;
+    if (tiles == 0)
+        return false;
+    call.shared = guarded_new(row->parts->bytes(&call));
+    run_ranges(row, row->parts->run, &call, tiles, random);
+    run_ranges(row, row->parts->merge, &call, row->tiles(&call), random);
+    guarded_check(call.shared);
+    guarded_free(call.shared);
+    check_guards(test);
+    return true;
 }
 
 void case_free(Case *test)

@@ -62,6 +62,8 @@ typedef struct Case {
 // Runs every tile once, in random ranges in random order, each range with fresh scratch of just the
 // size the row asks for; then checks all guards. `random` decides the cut.
 void case_run(const KernelRow *row, Case *test, Random *random);
+// The same through the row's parts; false if it has none for the case.
+bool case_run_parts(const KernelRow *row, Case *test, Random *random);
 void case_free(Case *test);
 
 // Fails the test, naming the row and the place, unless the elements agree: equal bits when

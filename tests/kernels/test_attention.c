@@ -10,7 +10,8 @@
 #include "tests/kernels/store.h"
 #include "tests/unit/run_suite.h"
 
-enum { SEQUENCES = 3 };
+// POSITIONS: of each sequence; DEEP: where all parts of attention have several blocks.
+enum { SEQUENCES = 3, POSITIONS = 640, DEEP = 5120 };
 
 typedef struct Problem {
     StoreShape shape;
@@ -78,9 +79,11 @@ static void write_positions(const Problem *problem, Store *store, int32_t sequen
     free(tokens);
 }
 
-static KernelOperand attend(const KernelRow *row, const Problem *problem, const Store *store,
-                            const Token *tokens, int64_t count, DType post, Layout layout,
-                            Random *random)
+typedef enum Cut { BY_TILES, BY_PARTS } Cut;
+
+static KernelOperand attend_cut(Cut cut, const KernelRow *row, const Problem *problem,
+                                const Store *store, const Token *tokens, int64_t count, DType post,
+                                Layout layout, Random *random)
 {
     int64_t heads = problem->group * problem->shape.kv_heads;
     int64_t columns = heads * problem->shape.head_size;
@@ -96,12 +99,22 @@ static KernelOperand attend(const KernelRow *row, const Problem *problem, const 
     test.attributes.attention.window = problem->window;
     test.attributes.attention.post = (int32_t)post;
     test.attributes.attention.softcap = problem->softcap;
-    case_run(row, &test, random);
+    if (cut == BY_TILES)
+        case_run(row, &test, random);
+    else
+        ck_assert_msg(case_run_parts(row, &test, random), "%s has no parts", row->name);
     KernelOperand result = test.results[0];
     test.operand_count = 3;
     test.result_count = 0;
     case_free(&test);
     return result;
+}
+
+static KernelOperand attend(const KernelRow *row, const Problem *problem, const Store *store,
+                            const Token *tokens, int64_t count, DType post, Layout layout,
+                            Random *random)
+{
+    return attend_cut(BY_TILES, row, problem, store, tokens, count, post, layout, random);
 }
 
 // Positions 0 … length-1 of every sequence.
@@ -157,7 +170,7 @@ static Problem problem_new(int i, int32_t head_size, int32_t group, int32_t wind
 {
     return (Problem){
         .shape = {state_type(i), state_type(i / 3), 1 + i % 3, head_size, 32 << i % 4, SEQUENCES,
-                  640},
+                  POSITIONS},
         .group = group,
         .window = window,
         .spread = i % 5 == 4 ? 60.0f : 3.0f,
@@ -211,7 +224,7 @@ static void check_head(const Problem *problem, const Store *store, Token token, 
     int32_t first = problem->window && token.position + 1 > problem->window
                         ? token.position + 1 - problem->window
                         : 0;
-    double scores[640], most = -INFINITY, sum = 0;
+    double scores[DEEP], most = -INFINITY, sum = 0;
     // Queries and weights that meet q8_0 are rounded by up to 2^-16 of the largest: 4e-5 was met.
     bool rounded = store->keys.dtype == DTYPE_q8_0 || store->values.dtype == DTYPE_q8_0;
     double bound = rounded ? 1e-3 : 1e-5;
@@ -351,6 +364,45 @@ START_TEST(a_prompt_in_chunks_equals_the_prompt_at_once)
 }
 END_TEST
 
+// One token at a time over contexts of one block to some in every part.
+START_TEST(parts_in_any_cut_equal_the_whole)
+{
+    Random random = {6};
+    for (int i = 0; i < 12; i++) {
+        Problem problem = problem_new(i, head_sizes[i % HEAD_SIZES], groups[i % GROUPS],
+                                      i % 4 == 3 ? 700 * i : 0);
+        int32_t heads = problem.group * problem.shape.kv_heads, d = problem.shape.head_size;
+        problem.spread = 3;
+        problem.shape.positions = DEEP;
+        problem.lengths[1] = 1000 + 93 * i;
+        problem.lengths[2] = 2040 + 280 * i;
+        Store store = store_filled(&problem, problem.shape.page_tokens, &random);
+        for (int32_t sequence = 0; sequence < SEQUENCES; sequence++) {
+            Token token = {sequence, problem.lengths[sequence] - 1};
+            KernelOperand query = rows_of(&problem, &token, 1, heads * d, 2, problem.spread);
+            KernelOperand whole = attend(reference_of(OP_attention), &problem, &store, &token, 1,
+                                         DTYPE_f32, LAYOUT_plain, &random);
+            for (int32_t head = 0; head < heads; head++)
+                check_head(&problem, &store, token, head, (float *)query.data + head * d,
+                           (float *)whole.data + head * d);
+            for (int32_t k = 0; k < 2 * kernel_count; k++) {
+                const KernelRow *row = &kernel_table[k / 2];
+                if (row->op != OP_attention || row->target > target_native())
+                    continue;
+                KernelOperand result =
+                    attend_cut(k % 2 ? BY_PARTS : BY_TILES, row, &problem, &store, &token, 1,
+                               DTYPE_f32, LAYOUT_plain, &random);
+                operand_expect(row, &result, &whole, 0);
+                operand_free(&result);
+            }
+            operand_free(&query);
+            operand_free(&whole);
+        }
+        store_free(&store);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("attention");
@@ -360,5 +412,6 @@ int main(void)
     tcase_add_test(tests, reference_is_softmax_of_scaled_products);
     tcase_add_test(tests, bits_do_not_depend_on_batch_chunk_pages_or_unseen_places);
     tcase_add_test(tests, a_prompt_in_chunks_equals_the_prompt_at_once);
+    tcase_add_test(tests, parts_in_any_cut_equal_the_whole);
     return run_cases("attention", tests);
 }

@@ -260,7 +260,7 @@ START_TEST(no_tokens_no_tiles)
                                     {NULL, 0, 2, DTYPE_i32, LAYOUT_plain}};
         KernelOperand result = {0};
         Attributes attributes = {.matmul_experts = {.experts = 4}};
-        KernelCall call = {&result, operands, 1, 3, &attributes, {0}};
+        KernelCall call = {&result, operands, 1, 3, &attributes, {0}, NULL};
         ck_assert_int_eq(kernel_table[i].tiles(&call), 0);
     }
 }

@@ -508,7 +508,7 @@ START_TEST(no_tokens_no_tiles)
         KernelOperand weight = {NULL, 16, 256, DTYPE_f32, LAYOUT_n16k1}, result = {0};
         KernelOperand operands[] = {x, weight};
         Attributes attributes = op_default_attributes(OP_matmul);
-        KernelCall call = {&result, operands, 1, 2, &attributes, {0}};
+        KernelCall call = {&result, operands, 1, 2, &attributes, {0}, NULL};
         ck_assert_int_eq(kernel_table[i].tiles(&call), 0);
     }
 }

@@ -482,7 +482,8 @@ START_TEST(movement_copies_the_named_rows_and_columns)
         ck_assert_mem_eq(f32_of(&joined, row) + 13, f32_of(&y, row), 12);
     }
     gather.results[0].rows = 0;
-    KernelCall none = {gather.results, gather.operands, 1, 2, &gather.attributes, gather.pages};
+    KernelCall none = {gather.results,     gather.operands, 1,   2,
+                       &gather.attributes, gather.pages,    NULL};
     ck_assert_int_eq(reference_of(OP_gather_rows)->tiles(&none), 0);
     case_free(&gather);
     operand_free(&sliced);
