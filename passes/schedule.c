@@ -45,8 +45,9 @@ static bool stays_on_thread(const Node *writer, const Node *reader)
         return true;
     if (a == SPLIT_TOKENS)
         return (op_table[reader->op].traits & OP_ROWWISE) && same_rows(writer, reader);
-    // One token: tile = kv head in both. Attention reads its own heads only (where exec cuts it into
-    // parts, exec adds the barrier); rope_qk_store finds k and v where another head's tile wrote.
+    // One token: tile = kv head in both. Attention reads its own heads only (where exec cuts it
+    // into parts, exec adds the barrier); rope_qk_store finds k and v where another head's tile
+    // wrote.
     return reader->op == OP_attention && reader->graph->bound_t == 1 &&
            kv_heads(writer) == kv_heads(reader);
 }
