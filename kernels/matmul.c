@@ -127,9 +127,9 @@ static int64_t unit_scratch(const KernelCall *call)
         Cut cut = cut_weight(call, &call->operands[i]);
         rows = cut.unit_rows > rows ? cut.unit_rows : rows;
     }
-    if (tokens == 1 && rows < ONE_TOKEN_ROWS)
-        rows = ONE_TOKEN_ROWS;
-    return tokens * rows * (int64_t)sizeof(float);
+    // One token may come where more were planned for.
+    int64_t floats = tokens * rows > ONE_TOKEN_ROWS ? tokens * rows : ONE_TOKEN_ROWS;
+    return floats * (int64_t)sizeof(float);
 }
 
 int64_t matmul_scratch(const KernelCall *call)
