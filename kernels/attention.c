@@ -45,6 +45,13 @@ int64_t attention_scratch(const KernelCall *call)
     return floats * (int64_t)sizeof(float);
 }
 
+// So many rows of output, their maxima, their sums.
+static AttentionSums sums_at(float *place, int64_t rows, int64_t head_size)
+{
+    float *maximum = place + rows * head_size;
+    return (AttentionSums){place, maximum, maximum + rows};
+}
+
 static Attention attention_begin(const AttentionBody *body, const KernelCall *call, float *scratch)
 {
     const KernelOperand *operands = call->operands;
@@ -70,8 +77,8 @@ static Attention attention_begin(const AttentionBody *body, const KernelCall *ca
         .partial = partial,
         .queries = queries,
         .quants = (int16_t *)queries,
-        .part = {part, part + rows * d, part + rows * d + rows},
-        .whole = {whole, whole + rows * d, whole + rows * d + rows},
+        .part = sums_at(part, rows, d),
+        .whole = sums_at(whole, rows, d),
         .quant_scales = whole + rows * (d + 2),
     };
 }
@@ -189,9 +196,7 @@ static bool tile_prepare(const Attention *attention, int64_t first, int64_t firs
     tile->queries = attention->queries + first_row * d;
     tile->quants = attention->quants + first_row * attention->width;
     tile->quant_scales = attention->quant_scales + first_row;
-    tile->maximum = attention->part.maximum + first_row;
-    tile->sum = attention->part.sum + first_row;
-    tile->output = attention->part.output + first_row * d;
+    tile->sums = attention_row(attention->part, first_row, d);
     return seen;
 }
 
@@ -239,6 +244,12 @@ static Range run_range(const Attention *attention, int64_t first, int64_t last)
     return all;
 }
 
+static void empty_sums(AttentionSums sums, int64_t rows)
+{
+    for (int64_t row = 0; row < rows; row++)
+        sums.sum[row] = 0;
+}
+
 // The blocks of one part, for a run whose queries are loaded.
 static void attend_part(const Attention *attention, int64_t first, int64_t rows, Range seen,
                         int32_t part)
@@ -253,8 +264,7 @@ static void attend_part(const Attention *attention, int64_t first, int64_t rows,
         .scores = attention->scores,
         .partial = attention->partial,
     };
-    for (int64_t row = 0; row < rows; row++)
-        attention->part.sum[row] = 0;
+    empty_sums(attention->part, rows);
     for (int32_t begin = part_begins(seen, part); begin < seen.end; begin += step) {
         int32_t next = seen.end - begin > step ? begin + step : part_begins(seen, part + 1);
         const char *after = block_begins(attention, first, next, seen.end);
@@ -266,25 +276,25 @@ static void attend_part(const Attention *attention, int64_t first, int64_t rows,
     }
 }
 
-static AttentionSums row_of(AttentionSums sums, int64_t row, int64_t head_size)
+static void add_part(const Attention *attention, int64_t rows)
 {
-    return (AttentionSums){sums.output + row * head_size, sums.maximum + row, sums.sum + row};
+    int64_t d = attention->head_size;
+    for (int64_t row = 0; row < rows; row++)
+        if (attention->part.sum[row] != 0)
+            attention->body->merge(attention_row(attention->whole, row, d),
+                                   attention_row(attention->part, row, d), d);
 }
 
 // Tokens first … last-1, all of one sequence.
 static void attend_run(const Attention *attention, int64_t first, int64_t last)
 {
-    int64_t rows = (last - first) * attention->group, d = attention->head_size;
+    int64_t rows = (last - first) * attention->group;
     Range seen = run_range(attention, first, last);
     load_queries(attention, first, rows);
-    for (int64_t row = 0; row < rows; row++)
-        attention->whole.sum[row] = 0;
+    empty_sums(attention->whole, rows);
     for (int32_t part = 0; part < ATTENTION_PARTS; part++) {
         attend_part(attention, first, rows, seen, part);
-        for (int64_t row = 0; row < rows; row++)
-            if (attention->part.sum[row] != 0)
-                attention->body->merge(row_of(attention->whole, row, d),
-                                       row_of(attention->part, row, d), d);
+        add_part(attention, rows);
     }
     for (int64_t token = first; token < last; token++)
         write_token(attention, token, (token - first) * attention->group);
@@ -308,18 +318,19 @@ static void attention_run(const AttentionBody *body, const KernelCall *call, voi
     }
 }
 
-// Floats of one head and part in call->shared: output, maximum, sum.
-static int64_t part_floats(int64_t head_size)
+// Floats of one kv head's part in call->shared, in whole lines.
+static int64_t part_floats(const KernelCall *call)
 {
-    return (head_size + 2 + 15) / 16 * 16;
+    int64_t rows = call->attributes->attention.heads / kv_heads_of(call);
+    return (rows * (head_size_of(call) + 2) + 15) / 16 * 16;
 }
 
-static AttentionSums shared_part(const Attention *attention, int64_t row, int32_t part)
+static AttentionSums shared_part(const Attention *attention, int32_t part)
 {
-    int64_t d = attention->head_size, head = attention->kv_head * attention->group + row;
-    float *output = attention->call->shared;
-    output += (head * ATTENTION_PARTS + part) * part_floats(d);
-    return (AttentionSums){output, output + d, output + d + 1};
+    float *shared = attention->call->shared;
+    int64_t index = attention->kv_head * ATTENTION_PARTS + part;
+    return sums_at(shared + index * part_floats(attention->call), attention->group,
+                   attention->head_size);
 }
 
 // A context of a few blocks is not worth a barrier.
@@ -338,9 +349,8 @@ static int64_t parts_tiles(const KernelCall *call)
 
 static int64_t parts_bytes(const KernelCall *call)
 {
-    int64_t floats = part_floats(head_size_of(call)) * ATTENTION_PARTS;
-    int64_t bytes = call->attributes->attention.heads * floats * (int64_t)sizeof(float);
-    return has_parts(call) ? bytes : 0;
+    int64_t floats = kv_heads_of(call) * ATTENTION_PARTS * part_floats(call);
+    return has_parts(call) ? floats * (int64_t)sizeof(float) : 0;
 }
 
 static void parts_run(const AttentionBody *body, const KernelCall *call, void *scratch,
@@ -350,19 +360,13 @@ static void parts_run(const AttentionBody *body, const KernelCall *call, void *s
     static const int32_t order[ATTENTION_PARTS] = {0, 4, 2, 6, 1, 5, 3, 7};
     Attention attention = attention_begin(body, call, scratch);
     Range seen = run_range(&attention, 0, 1);
-    int64_t d = attention.head_size;
     for (int64_t index = first; index < last; index++) {
         int32_t part = order[index % ATTENTION_PARTS];
         attention.kv_head = index / ATTENTION_PARTS;
         if (index == first || index % ATTENTION_PARTS == 0)
             load_queries(&attention, 0, attention.group);
+        attention.part = shared_part(&attention, part);
         attend_part(&attention, 0, attention.group, seen, part);
-        for (int64_t row = 0; row < attention.group; row++) {
-            AttentionSums to = shared_part(&attention, row, part);
-            *to.sum = 0;
-            if (attention.part.sum[row] != 0)
-                body->merge(to, row_of(attention.part, row, d), d);
-        }
     }
 }
 
@@ -370,15 +374,11 @@ static void parts_merge(const AttentionBody *body, const KernelCall *call, void 
                         int64_t first, int64_t last)
 {
     Attention attention = attention_begin(body, call, scratch);
-    int64_t d = attention.head_size;
     for (attention.kv_head = first; attention.kv_head < last; attention.kv_head++) {
-        for (int64_t row = 0; row < attention.group; row++) {
-            attention.whole.sum[row] = 0;
-            for (int32_t part = 0; part < ATTENTION_PARTS; part++) {
-                AttentionSums from = shared_part(&attention, row, part);
-                if (*from.sum != 0)
-                    body->merge(row_of(attention.whole, row, d), from, d);
-            }
+        empty_sums(attention.whole, attention.group);
+        for (int32_t part = 0; part < ATTENTION_PARTS; part++) {
+            attention.part = shared_part(&attention, part);
+            add_part(&attention, attention.group);
         }
         write_token(&attention, 0, 0);
     }

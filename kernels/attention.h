@@ -25,6 +25,16 @@ enum { ATTENTION_BLOCK = 256, ATTENTION_ROWS = 8 };
 enum { ATTENTION_PARTS = 8 };
 enum { ATTENTION_GROUPS = ATTENTION_BLOCK / KEY_GROUP };
 
+// What came of some positions for some rows; sum 0: there were none yet.
+typedef struct AttentionSums {
+    float *output, *maximum, *sum; // output: [rows][head_size]
+} AttentionSums;
+
+static inline AttentionSums attention_row(AttentionSums sums, int64_t row, int64_t head_size)
+{
+    return (AttentionSums){sums.output + row * head_size, sums.maximum + row, sums.sum + row};
+}
+
 typedef struct AttentionTile {
     int32_t rows;
     // Positions within the block that a row sees: begin … end-1, none if begin >= end.
@@ -41,30 +51,17 @@ typedef struct AttentionTile {
     // scale.
     const int16_t *quants;
     const float *quant_scales;
-    // Running result of each row over the blocks so far; sum 0: there was none yet.
-    float *maximum, *sum, *output; // output: [rows][head_size]
+    AttentionSums sums; // over the blocks so far
     // What will be read after each group of keys, then of values: where it begins.
     const char *next[2 * ATTENTION_GROUPS];
     // For the body: [ATTENTION_ROWS][ATTENTION_BLOCK] and [ATTENTION_ROWS][width].
     float *scores, *partial;
 } AttentionTile;
 
-// What came of some positions for one row; sum 0: there were none yet.
-typedef struct AttentionSums {
-    float *output, *maximum, *sum; // output: [head_size]
-} AttentionSums;
-
-// Of one row of a tile.
-static inline AttentionSums attention_row(const AttentionTile *tile, int32_t row)
-{
-    return (AttentionSums){tile->output + row * tile->head_size, &tile->maximum[row],
-                           &tile->sum[row]};
-}
-
 typedef struct AttentionBody {
     // The partial of each row over the block, merged into the running result.
     void (*block)(const AttentionTile *tile);
-    // Adds what came of later positions, which must be some.
+    // Adds what came of later positions, which must be some, for one row.
     void (*merge)(AttentionSums into, AttentionSums later, int64_t head_size);
     // out = output / sum, in place or not.
     void (*finish)(const float *output, float sum, float *out, int64_t count);

@@ -125,8 +125,8 @@ static void block_row(const AttentionTile *tile, int32_t row)
     }
     weigh_row(tile, row);
     float sum = lanes_tree_sum(lanes);
-    merge(attention_row(tile, row), (AttentionSums){tile->partial, &maximum, &sum},
-          tile->head_size);
+    merge(attention_row(tile->sums, row, tile->head_size),
+          (AttentionSums){tile->partial, &maximum, &sum}, tile->head_size);
 }
 
 static void block(const AttentionTile *tile)

@@ -164,7 +164,7 @@ static void block(const AttentionTile *tile)
     (quants ? weigh_quant_values : weigh_values)(tile);
     for (int32_t row = 0; row < tile->rows; row++)
         if (tile->begin[row] < tile->end[row])
-            merge(attention_row(tile, row),
+            merge(attention_row(tile->sums, row, tile->head_size),
                   (AttentionSums){tile->partial + row * tile->width, &maximum[row], &sum[row]},
                   tile->head_size);
 }
