@@ -388,8 +388,6 @@ static void bind_parts(const Exec *exec, int32_t thread, ExecStep *step)
     if (tiles == 0)
         return;
     step->parts = parts;
-    step->merge_first = step->first;
-    step->merge_last = step->last;
     step->first = share(tiles, thread, threads);
     step->last = share(tiles, thread + 1, threads);
 }
@@ -466,14 +464,20 @@ static void run_tail(const Exec *exec, const Worker *worker, const ExecStep *ste
 }
 
 // The thread's parts of a step, then its share of what is made of all parts.
-static void run_parts(const Exec *exec, int32_t thread, const ExecStep *step)
+static void run_parts(const Exec *exec, int32_t thread, const ExecStep *step, ExecSpan *span)
 {
+    int32_t threads = exec->memory.options.threads;
     void *scratch = exec->workers[thread].scratch;
+    int64_t first = share(step->tiles, thread, threads);
+    int64_t last = share(step->tiles, thread + 1, threads);
     if (step->first < step->last)
         step->parts->run(step->call, scratch, step->first, step->last);
+    int64_t came = span ? now_ns() : 0;
     pool_barrier(exec->pool, thread);
-    if (step->merge_first < step->merge_last)
-        step->parts->merge(step->call, scratch, step->merge_first, step->merge_last);
+    if (span)
+        span->waited = now_ns() - came;
+    if (first < last)
+        step->parts->merge(step->call, scratch, first, last);
 }
 
 static void run_steps(void *context, int32_t thread, int32_t threads)
@@ -487,13 +491,13 @@ static void run_steps(void *context, int32_t thread, int32_t threads)
     for (uint32_t i = 0; i < run->step_count; i++) {
         const ExecStep *step = &run->steps[i];
         if (worker->spans)
-            worker->spans[i].came = now_ns();
+            worker->spans[i] = (ExecSpan){.came = now_ns()};
         if (step->barrier)
             pool_barrier(exec->pool, thread);
         if (worker->spans)
             worker->spans[i].began = step->barrier ? now_ns() : worker->spans[i].came;
         if (step->parts)
-            run_parts(exec, thread, step);
+            run_parts(exec, thread, step, worker->spans ? &worker->spans[i] : NULL);
         else if (step->first < step->last)
             step->row->run(step->call, worker->scratch, step->first, step->last);
         if (step->tail < step->tiles)

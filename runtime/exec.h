@@ -31,10 +31,10 @@ typedef struct ExecStep {
     int64_t first, last; // tiles of the thread
     int64_t tail, tiles; // tiles tail … tiles-1 go, in chunks, to whoever comes first
     int64_t chunk;
-    const KernelParts *parts;        // not NULL: first … last-1 are tiles of parts; a barrier,
-    int64_t merge_first, merge_last; // then these tiles of the row are merged
-    bool barrier;                    // before it
-    uint32_t step;                   // of the plan
+    const KernelParts *parts; // not NULL: first … last-1 are tiles of its run, and then a barrier
+                              // and the thread's share of `tiles` follow, which are merged
+    bool barrier;             // before it
+    uint32_t step;            // of the plan
 } ExecStep;
 
 // The last run as thread 0 went through it: the steps that had tiles. Times are in ns.
@@ -46,9 +46,10 @@ typedef struct ExecRun {
     int64_t begin, end; // 0 unless someone watches
 } ExecRun;
 
-// When a thread came to a step, could begin it (after its barrier) and was done with its share.
+// When a thread came to a step, could begin it (after its barrier) and was done with its share, and
+// how long it waited within, where parts are merged.
 typedef struct ExecSpan {
-    int64_t came, began, done;
+    int64_t came, began, done, waited;
 } ExecSpan;
 
 // The plan must have phases and outlive the Exec. NULL with a message when memory or a weight file

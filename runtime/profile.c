@@ -24,8 +24,8 @@ static int64_t longest_share(const Exec *exec, uint32_t index, int32_t threads)
     int64_t longest = 0;
     for (int32_t thread = 0; thread < threads; thread++) {
         const ExecSpan *span = &exec_spans(exec, thread)[index];
-        if (span->done - span->began > longest)
-            longest = span->done - span->began;
+        if (span->done - span->began - span->waited > longest)
+            longest = span->done - span->began - span->waited;
     }
     return longest;
 }
@@ -44,7 +44,8 @@ static void add_thread(ProfileThread *sum, const ExecRun *run, const ExecSpan *s
 {
     int64_t now = run->begin;
     for (uint32_t i = 0; i < run->step_count; i++) {
-        sum->busy_ns += spans[i].done - spans[i].began;
+        sum->busy_ns += spans[i].done - spans[i].began - spans[i].waited;
+        sum->barrier_ns += spans[i].waited;
         *(i ? &sum->barrier_ns : &sum->idle_ns) += spans[i].began - now;
         now = spans[i].done;
     }
