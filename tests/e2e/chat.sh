@@ -149,7 +149,7 @@ if command -v tmux >/dev/null && command -v timeout >/dev/null; then
     wait_for "stopped; what was said stays"
     pane send-keys -t chat "/show" Enter
     wait_for "2 messages;"
-    if [ -e "$work/state/graphc/history" ]; then
+    if ldd "$BUILD/graphrun" | grep -q libedit; then
         pane send-keys -t chat "half" C-c
         wait_for "Ctrl-C once more"
         pane send-keys -t chat C-c
